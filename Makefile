@@ -1,0 +1,44 @@
+# The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
+SHELL := bash
+CARGO ?= cargo
+export NODE_PATH := $(CURDIR)/crates/pgproxy/tests/drivers/node_modules:/usr/share/nodejs:/usr/lib/nodejs
+FUZZ_SECONDS ?= 60
+DEMO_ARGS ?=
+
+.PHONY: help demo build test lint bench fuzz test-fresh setup setup-tests clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+
+setup:
+	@scripts/setup
+
+setup-tests:
+	@scripts/setup --tests
+
+build: setup ## build the binary (release) and the job board
+	$(CARGO) build --release --locked -p paceline -p jobboard
+
+demo: build ## set up, build, and run the main job: measure, diagnose, fix, prove
+	@target/release/paceline demo $(DEMO_ARGS)
+
+test: setup-tests ## set up and run all tests
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace
+
+lint: setup ## rustfmt, clippy and rustdoc, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+bench: setup ## micro-benchmarks of the hot paths, nanoseconds each
+	$(CARGO) bench --locked -p paceline-pgwire -p paceline-sql -p paceline-journal --benches
+
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
+	scripts/fuzz $(FUZZ_SECONDS)
+
+test-fresh: ## both commands of the README on a bare Debian made with debootstrap (root)
+	scripts/test-fresh
+
+clean: ## remove what was built
+	$(CARGO) clean
