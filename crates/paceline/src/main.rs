@@ -1,1 +1,27 @@
-fn main() {}
+//! Paceline: the performance layer for HTTP APIs that run on Postgres.
+//!
+//! This crate alone knows the command line, the environment and the file format. It turns them into the typed
+//! configurations of the other crates and wires the parts together.
+
+mod commands;
+mod demo;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(error) if terminal::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&format!("{error:#}"));
+            ExitCode::from(commands::COULD_NOT_RUN)
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a command writes: data on stdout, everything else on stderr, colours only where a person looks.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Writes `text` to stdout. A reader that went away is an error like any other, never a panic.
+pub(crate) fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes one line to stderr, with the program's name before it. When even that fails there is nobody to tell.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "paceline: {line}");
+}
+
+/// True when the error is that nobody reads our output any more (`paceline check | head -1`).
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether stdout may bear colours: a terminal, and `NO_COLOR` unset or empty.
+pub(crate) fn stdout_has_colours() -> bool {
+    io::stdout().is_terminal() && colours_allowed()
+}
+
+/// Whether stderr may bear colours.
+pub(crate) fn stderr_has_colours() -> bool {
+    io::stderr().is_terminal() && colours_allowed()
+}
+
+fn colours_allowed() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
