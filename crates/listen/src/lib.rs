@@ -1,1 +1,11 @@
-//! x
+//! Listening sockets for the two halves and the admin server: one per worker on the same port ([`bind`]), an accept
+//! loop that survives the want of descriptors ([`Acceptor`]), and the signal to stop accepting ([`drain`]).
+#![forbid(unsafe_code)]
+
+mod accept;
+mod bind;
+mod drain;
+
+pub use accept::Acceptor;
+pub use bind::{BindError, bind};
+pub use drain::{Drain, DrainSignal, drain};
