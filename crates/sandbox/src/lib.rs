@@ -27,11 +27,13 @@ mod child;
 mod cluster;
 mod error;
 mod janitor;
+mod port;
 mod postgres;
 mod process;
 
 pub use binaries::Binaries;
 pub use child::ChildProcess;
 pub use error::Error;
+pub use port::free_port;
 pub use postgres::{Auth, Options, PrivatePostgres};
 pub use process::Signal;

@@ -2,8 +2,6 @@
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,13 +15,11 @@ use crate::child::tail;
 use crate::cluster::Cluster;
 use crate::error::{Doing, Error};
 use crate::janitor::Janitor;
+use crate::port::free_port;
 use crate::process::{Process, Signal};
 
 /// How many ports are tried before giving up.
 const PORTS_TRIED_MAX: usize = 20;
-/// Below the range from which the kernel takes the local ports of outgoing connections, so that a
-/// stopped server finds its port free when it comes back.
-const PORTS: std::ops::Range<u16> = 16_384..32_768;
 const LOG_LINES: usize = 12;
 const POLL: Duration = Duration::from_millis(3);
 
@@ -285,7 +281,7 @@ impl PrivatePostgres {
     fn start_on_a_free_port(&mut self) -> Result<(), Error> {
         let mut tries = 0;
         loop {
-            self.port = free_port()?;
+            self.port = free_port().doing(|| "find a free port".into())?;
             match self.launch() {
                 Err(Error::Failed { log }) if is_port_taken(&log) && tries < PORTS_TRIED_MAX => {
                     tries += 1;
@@ -390,20 +386,6 @@ fn append(file: &Path, text: &str) -> Result<(), Error> {
         .open(file)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .doing(|| format!("write {}", file.display()))
-}
-
-fn free_port() -> Result<u16, Error> {
-    let width = u64::from(PORTS.end - PORTS.start);
-    let listener = (0..PORTS_TRIED_MAX)
-        .find_map(|try_number| {
-            let offset = RandomState::new().hash_one(try_number) % width;
-            let port = PORTS.start + u16::try_from(offset).unwrap_or(0);
-            TcpListener::bind(("127.0.0.1", port)).ok()
-        })
-        .map_or_else(|| TcpListener::bind(("127.0.0.1", 0)), Ok)
-        .and_then(|listener| listener.local_addr())
-        .doing(|| "find a free port".into())?;
-    Ok(listener.port())
 }
 
 fn is_port_taken(log: &str) -> bool {

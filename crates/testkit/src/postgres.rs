@@ -1,0 +1,71 @@
+//! Private servers for tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use paceline_sandbox::{Auth, Options, PrivatePostgres};
+
+/// A server for a test: no password, no fsync, from a template that the first test makes.
+pub fn postgres() -> PrivatePostgres {
+    start(options())
+}
+
+/// A server whose superuser `postgres` has this password, asked for by SCRAM-SHA-256.
+pub fn scram_postgres(password: &str) -> PrivatePostgres {
+    start(Options {
+        auth: Auth::Scram {
+            password: password.into(),
+        },
+        ..options()
+    })
+}
+
+/// What [`postgres`] starts with, to be changed with `..options()`.
+pub fn options() -> Options {
+    let cache = target_folder().join("tmp").join("postgres-templates");
+    Options {
+        template_cache: Some(cache),
+        ..Options::default()
+    }
+}
+
+/// Runs SQL through `psql` on a URL, and gives what it printed: unaligned, no headers.
+#[track_caller]
+pub fn psql(server: &PrivatePostgres, url: &str, sql: &str) -> String {
+    let output = Command::new(server.binaries().tool("psql").unwrap())
+        .args([
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            sql,
+            url,
+        ])
+        .env("PGCONNECT_TIMEOUT", "10")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "psql, {sql}: {stderr}");
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+/// The folder with the binaries of this build, such as `target/debug`: the one above the test's.
+pub fn target_folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().unwrap();
+    let above = if folder.ends_with("deps") {
+        folder.parent().unwrap()
+    } else {
+        folder
+    };
+    above.to_path_buf()
+}
+
+fn start(options: Options) -> PrivatePostgres {
+    PrivatePostgres::start(options).unwrap_or_else(|error| panic!("{error}"))
+}
