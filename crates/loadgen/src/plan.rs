@@ -1,0 +1,109 @@
+use crate::{Error, Scenario, Target};
+use std::time::Duration;
+
+/// A load to run: what is asked for, of whom, how often and for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The server under load.
+    pub target: Target,
+    /// The requests.
+    pub scenario: Scenario,
+    /// Open or closed loop.
+    pub load: Load,
+    /// Load that is sent first and not measured.
+    pub warmup: Duration,
+    /// How long the measured load lasts, after the warm-up.
+    pub duration: Duration,
+    /// The most connections that an open loop opens. An arrival that finds all of them busy waits
+    /// for one, and its wait is part of its latency. As many again may wait; further arrivals are
+    /// dropped and counted.
+    pub max_in_flight: usize,
+    /// How long a request may take from its intended start to the last byte of its answer. One that
+    /// waited this long for a connection is dropped.
+    pub timeout: Duration,
+    /// Decides routes, generated values and arrival times: equal seeds make equal loads.
+    pub seed: u64,
+    /// Threads that generate the load, each with its share of the rate and of the connections.
+    pub threads: usize,
+}
+
+impl Plan {
+    /// Ten seconds of open loop at 50 requests per second, after two of warm-up.
+    pub fn new(target: Target, scenario: Scenario) -> Self {
+        Self {
+            target,
+            scenario,
+            load: Load::Open {
+                rate: 50.0,
+                arrivals: Arrivals::Poisson,
+            },
+            warmup: Duration::from_secs(2),
+            duration: Duration::from_secs(10),
+            max_in_flight: 512,
+            timeout: Duration::from_secs(30),
+            seed: 1,
+            threads: 1,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |reason: &str| Err(Error::Plan(reason.to_owned()));
+        match self.load {
+            Load::Open { rate, .. }
+                if !(rate.is_finite() && rate > 0.0 && rate <= 10_000_000.0) =>
+            {
+                return refuse(
+                    "the rate must be above 0 and at most 10 million requests per second",
+                );
+            }
+            Load::Closed { connections } if connections < self.threads => {
+                return refuse("every thread needs a connection at least");
+            }
+            Load::Open { .. } if self.max_in_flight < self.threads => {
+                return refuse("every thread needs a request in flight at least");
+            }
+            _ => {}
+        }
+        if self.threads == 0 || self.threads > 256 {
+            return refuse("the number of threads must be between 1 and 256");
+        }
+        if self.duration.is_zero() || self.timeout.is_zero() {
+            return refuse("duration and timeout must be above zero");
+        }
+        if self.timeout > TIMEOUT_MAX || self.warmup + self.duration > DURATION_MAX {
+            return refuse("at most an hour of timeout and a week of load");
+        }
+        Ok(())
+    }
+}
+
+/// The histograms reach this far.
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What makes the next request start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Load {
+    /// The schedule does, whatever became of earlier requests.
+    Open {
+        /// Requests per second, on average.
+        rate: f64,
+        /// How they are spread over time.
+        arrivals: Arrivals,
+    },
+    /// The answer to the one before on the same connection.
+    Closed {
+        /// How many connections ask at the same time.
+        connections: usize,
+    },
+}
+
+/// How the arrivals of an open loop are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arrivals {
+    /// Independently of each other, as those of many users are: exponential gaps.
+    #[default]
+    Poisson,
+    /// At equal distances.
+    Constant,
+}

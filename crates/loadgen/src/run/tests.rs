@@ -1,0 +1,452 @@
+//! Loads against a server that the tests can make slow, silent or rude.
+
+use crate::{Arrivals, Cancel, Load, Mode, Plan, Report, Scenario, Target, run};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+#[test]
+fn recovers_a_known_latency() {
+    let server = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(30));
+        Answer::Bytes(OK)
+    });
+    let mut plan = server.plan(50.0);
+    plan.load = Load::Open {
+        rate: 50.0,
+        arrivals: Arrivals::Poisson,
+    };
+    let report = execute(&plan);
+    assert_eq!(report.mode, Mode::OpenLoop);
+    let (p50, service) = (
+        report.total.latency.p50_ms.unwrap(),
+        report.total.service.p50_ms.unwrap(),
+    );
+    assert!((30.0..150.0).contains(&p50), "{report}");
+    assert!((30.0..=p50 + 0.001).contains(&service), "{report}");
+    assert_eq!(report.total.response_bytes, 2 * report.total.requests);
+    assert_eq!(report.total.error_rate, 0.0, "{report}");
+}
+
+#[test]
+fn only_the_open_loop_sees_a_stall_as_users_do() {
+    // Once, half a second after the first request, the whole server stalls for a second.
+    let stalling = || {
+        let first = std::sync::OnceLock::new();
+        Server::start(move |_| {
+            let stall = *first.get_or_init(Instant::now) + Duration::from_millis(500);
+            let stall_end = stall + Duration::from_secs(1);
+            std::thread::sleep(Duration::from_millis(2));
+            let now = Instant::now();
+            if now >= stall && now < stall_end {
+                std::thread::sleep(stall_end - now);
+            }
+            Answer::Bytes(OK)
+        })
+    };
+    let server = stalling();
+    let mut plan = server.plan(100.0);
+    plan.duration = Duration::from_millis(2500);
+    let open = execute(&plan);
+
+    let server = stalling();
+    let mut plan = server.plan(1.0);
+    plan.duration = Duration::from_millis(2500);
+    plan.load = Load::Closed { connections: 2 };
+    let closed = execute(&plan);
+
+    // Two fifths of the arrivals fell into the stall and waited half of it on average.
+    assert!(open.total.latency.p90_ms > Some(500.0), "{open}");
+    // Of hundreds of closed-loop requests just two did.
+    assert_eq!(closed.mode, Mode::ClosedLoop);
+    assert!(closed.total.latency.max_ms > Some(900.0), "{closed}");
+    assert!(closed.total.latency.p90_ms < Some(500.0), "{closed}");
+    assert!(closed.generator.schedule_lag_p99_ms.is_none());
+}
+
+#[test]
+fn waiting_for_a_connection_is_latency_but_not_service_time() {
+    let server = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(15));
+        Answer::Bytes(OK)
+    });
+    // One connection at 15 ms serves fewer than 67 per second of the 100 that arrive.
+    let mut plan = server.plan(100.0);
+    plan.max_in_flight = 1000;
+    plan.threads = 1;
+    let roomy = execute(&plan);
+    plan.max_in_flight = 20;
+    let narrow_server = Server::serialised(Duration::from_millis(15));
+    plan.target = narrow_server.target();
+    let narrow = execute(&plan);
+    let queueing = |r: &Report| r.total.latency.p99_ms.unwrap() - r.total.service.p99_ms.unwrap();
+    assert!(queueing(&roomy) < queueing(&narrow), "{roomy}\n{narrow}");
+    assert!(narrow.generator.connections_opened <= 20, "{narrow}");
+}
+
+#[test]
+fn drops_and_counts_what_finds_no_connection() {
+    let server = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        Answer::Bytes(OK)
+    });
+    let mut plan = server.plan(200.0);
+    plan.max_in_flight = 2;
+    let report = execute(&plan);
+    // The schedule does not look at the clock: exactly so many arrivals, whatever the machine does.
+    assert_eq!(report.total.requests, 200, "{report}");
+    let served = report.total.requests - report.total.dropped;
+    assert!((2..=30).contains(&served), "{report}");
+    assert_eq!(report.total.errors.count(), 0, "{report}");
+    assert!((report.total.error_rate - report.total.dropped as f64 / 200.0).abs() < 1e-9);
+    assert!(report.generator.in_flight_max <= 4, "{report}");
+    assert!(report.generator.connections_opened <= 2, "{report}");
+}
+
+#[test]
+fn counts_each_kind_of_error() {
+    let check = |server: Server, kind: &str| {
+        let mut plan = server.plan(50.0);
+        if kind == "timeout" {
+            plan.timeout = Duration::from_millis(300);
+        }
+        plan.duration = Duration::from_millis(500);
+        let total = execute(&plan).total;
+        let errors = &total.errors;
+        let counts = [
+            ("connect", errors.connect),
+            ("timeout", errors.timeout),
+            ("protocol", errors.protocol),
+            ("404", errors.status.get(&404).copied().unwrap_or(0)),
+            ("503", errors.status.get(&503).copied().unwrap_or(0)),
+        ];
+        for (counted, count) in counts {
+            let expected = if counted == kind { total.requests } else { 0 };
+            assert_eq!(count, expected, "{kind}: {total:?}");
+        }
+        assert_eq!(
+            (total.requests, total.error_rate),
+            (25, 1.0),
+            "{kind}: {total:?}"
+        );
+        assert_eq!(total.requests_per_s, 0.0, "{kind}: {total:?}");
+        // What was given up at the time-out lasted that long; quick failures are no latencies.
+        let expected = (kind == "timeout").then_some(true);
+        assert_eq!(
+            total.latency.p50_ms.map(|ms| ms >= 299.0),
+            expected,
+            "{kind}: {total:?}"
+        );
+    };
+    check(Server::refusing(), "connect");
+    check(Server::start(|_| Answer::Silence), "timeout");
+    check(
+        Server::start(|_| Answer::Last(b"SSH-2.0-rude\r\n\r\n")),
+        "protocol",
+    );
+    check(
+        Server::start(|_| Answer::Last(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhal")),
+        "protocol",
+    );
+    check(Server::start(|_| Answer::Last(b"")), "protocol");
+    check(
+        Server::start(|_| Answer::Bytes(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")),
+        "404",
+    );
+    check(
+        Server::start(|_| Answer::Bytes(b"HTTP/1.1 503 Nope\r\ncontent-length: 0\r\n\r\n")),
+        "503",
+    );
+}
+
+#[test]
+fn expected_statuses_are_successes() {
+    let server =
+        Server::start(|_| Answer::Bytes(b"HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\n\r\n"));
+    let mut plan = server.plan(50.0);
+    plan.scenario = Scenario::from_toml("[[route]]\npath = '/'\nexpect = [409]").unwrap();
+    let report = execute(&plan);
+    assert_eq!(
+        (report.total.error_rate, report.total.errors.count()),
+        (0.0, 0),
+        "{report}"
+    );
+}
+
+#[test]
+fn keeps_connections_alive_unless_told_not_to() {
+    let patient = Server::start(|_| Answer::Bytes(OK));
+    let report = execute(&patient.plan(100.0));
+    assert!(
+        report.generator.connections_opened < report.total.requests / 2,
+        "{report}"
+    );
+
+    let closing: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+    let closing = Server::start(move |_| Answer::Last(closing));
+    let report = execute(&closing.plan(100.0));
+    assert_eq!(
+        report.generator.connections_opened, report.total.requests,
+        "{report}"
+    );
+    assert_eq!(report.total.errors.count(), 0, "{report}");
+}
+
+#[test]
+fn sends_what_the_scenario_says_and_reports_each_route() {
+    let (sender, received) = std::sync::mpsc::channel();
+    let server = Server::start(move |request| {
+        sender.send(request.to_owned()).unwrap();
+        Answer::Bytes(OK)
+    });
+    let mut plan = server.plan(100.0);
+    plan.target = Target::parse(&format!("http://{}/api/", server.address)).unwrap();
+    plan.scenario = Scenario::from_toml(
+        "[[route]]\nname = 'list'\npath = '/a?n={7..7}'\nweight = 4\n\
+         [[route]]\nname = 'make'\nmethod = 'POST'\npath = '/b'\nbody = 'hello'\n\
+         headers = { x-k = 'v' }",
+    )
+    .unwrap();
+    plan.threads = 2;
+    let report = execute(&plan);
+    let requests: Vec<String> = received.try_iter().collect();
+    let host = format!("host: {}", server.address);
+    let lists = requests
+        .iter()
+        .filter(|r| r.starts_with("GET /api/a?n=7 HTTP/1.1\r\n"))
+        .count();
+    let makes = requests
+        .iter()
+        .filter(|r| r.starts_with("POST /api/b HTTP/1.1\r\n"))
+        .count();
+    assert_eq!((lists + makes, requests.len()), (100, 100));
+    assert!(requests.iter().all(|r| r.contains(&host)), "{requests:?}");
+    let make = requests.iter().find(|r| r.starts_with("POST")).unwrap();
+    assert!(
+        make.contains("x-k: v") && make.ends_with("\r\n\r\nhello"),
+        "{make}"
+    );
+    assert_eq!(report.route("list").unwrap().requests, lists as u64);
+    assert_eq!(report.route("make").unwrap().requests, makes as u64);
+    assert!(lists > 2 * makes, "{lists} {makes}");
+}
+
+#[test]
+fn the_warm_up_is_not_measured() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    // Failing until half a second after its start, which is before the load's.
+    let started = Instant::now();
+    let server = Server::start(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let warm = started.elapsed() > Duration::from_millis(500);
+        let cold = b"HTTP/1.1 500 Cold\r\ncontent-length: 0\r\n\r\n";
+        Answer::Bytes(if warm { OK } else { cold })
+    });
+    let mut plan = server.plan(100.0);
+    plan.warmup = Duration::from_secs(1);
+    let report = execute(&plan);
+    assert_eq!(
+        (report.total.requests, report.total.errors.count()),
+        (100, 0),
+        "{report}"
+    );
+    assert_eq!(seen.load(Ordering::Relaxed), 200);
+}
+
+#[test]
+fn a_cancelled_load_reports_what_it_has() {
+    let server = Server::start(|_| Answer::Bytes(OK));
+    for load in [
+        Load::Open {
+            rate: 200.0,
+            arrivals: Arrivals::Poisson,
+        },
+        Load::Closed { connections: 2 },
+    ] {
+        let mut plan = server.plan(1.0);
+        plan.load = load;
+        plan.duration = Duration::from_secs(3600);
+        let cancel = Cancel::new();
+        let pulled = cancel.clone();
+        let begun = server.answered.load(Ordering::Relaxed);
+        let answered = Arc::clone(&server.answered);
+        let puller = std::thread::spawn(move || {
+            while answered.load(Ordering::Relaxed) < begun + 20 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            pulled.cancel();
+        });
+        let report = run(&plan, &cancel).unwrap();
+        puller.join().unwrap();
+        assert!(report.cancelled && report.duration_s < 600.0, "{report}");
+        assert!(report.total.requests >= 10, "{report}");
+        assert!(report.total.requests_per_s > 0.0, "{report}");
+    }
+}
+
+#[test]
+fn refuses_plans_that_contradict_themselves() {
+    let server = Server::refusing();
+    let check = |change: &dyn Fn(&mut Plan), part: &str| {
+        let mut plan = server.plan(1.0);
+        change(&mut plan);
+        let error = run(&plan, &Cancel::new()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    let open = |rate| Load::Open {
+        rate,
+        arrivals: Arrivals::Constant,
+    };
+    check(&|p| p.load = open(0.0), "rate");
+    check(&|p| p.load = open(f64::NAN), "rate");
+    check(&|p| p.load = Load::Closed { connections: 0 }, "connection");
+    check(&|p| p.threads = 0, "threads");
+    check(&|p| (p.threads, p.max_in_flight) = (4, 3), "in flight");
+    check(&|p| p.duration = Duration::ZERO, "above zero");
+    check(&|p| p.timeout = Duration::from_secs(7200), "an hour");
+    check(
+        &|p| p.target = Target::parse("http://no-such-host.invalid").unwrap(),
+        "resolved",
+    );
+}
+
+#[test]
+fn the_json_has_the_agreed_shape() {
+    let server = Server::start(|_| Answer::Bytes(OK));
+    let report = execute(&server.plan(50.0));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["mode"], "open-loop");
+    for row in [&json["total"], &json["routes"][0]] {
+        for key in [
+            "p50_ms",
+            "p95_ms",
+            "p99_ms",
+            "max_ms",
+            "requests_per_s",
+            "error_rate",
+        ] {
+            assert!(row[key].is_f64(), "{key} in {json}");
+        }
+        for key in ["requests", "dropped", "response_bytes"] {
+            assert!(row[key].is_u64(), "{key} in {json}");
+        }
+        assert!(row["errors"]["status"].is_object() && row["service"]["p99_ms"].is_f64());
+    }
+    assert_eq!(json["routes"][0]["route"], "GET /");
+    assert!(json["generator"]["schedule_lag_p99_ms"].is_f64(), "{json}");
+    let text = report.to_string();
+    assert!(
+        text.contains("open-loop") && text.contains("GET /") && text.contains("total"),
+        "{text}"
+    );
+}
+
+fn execute(plan: &Plan) -> Report {
+    run(plan, &Cancel::new()).unwrap()
+}
+
+/// An HTTP server of one thread per connection, which does to each request what the test says.
+struct Server {
+    address: SocketAddr,
+    answered: Arc<AtomicUsize>,
+}
+
+enum Answer {
+    /// And wait for the next request.
+    Bytes(&'static [u8]),
+    /// And close the connection.
+    Last(&'static [u8]),
+    Silence,
+}
+
+impl Server {
+    fn start(handler: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answered = Arc::new(AtomicUsize::new(0));
+        let (handler, counter) = (Arc::new(handler), Arc::clone(&answered));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (handler, counter) = (Arc::clone(&handler), Arc::clone(&counter));
+                let stream = stream.unwrap();
+                // Ends when the client goes; its errors are the client's business.
+                std::thread::spawn(move || drop(converse(&stream, &*handler, &counter)));
+            }
+        });
+        Self { address, answered }
+    }
+
+    /// Works on one request at a time.
+    fn serialised(work: Duration) -> Self {
+        let one = std::sync::Mutex::new(());
+        Self::start(move |_| {
+            let _alone = one.lock().unwrap();
+            std::thread::sleep(work);
+            Answer::Bytes(OK)
+        })
+    }
+
+    /// Nobody listens there.
+    fn refusing() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        Self {
+            address,
+            answered: Arc::default(),
+        }
+    }
+
+    fn target(&self) -> Target {
+        Target::parse(&format!("http://{}", self.address)).unwrap()
+    }
+
+    /// One second of evenly spaced requests, without warm-up.
+    fn plan(&self, rate: f64) -> Plan {
+        let scenario = Scenario::from_toml("[[route]]\npath = '/'").unwrap();
+        let mut plan = Plan::new(self.target(), scenario);
+        plan.load = Load::Open {
+            rate,
+            arrivals: Arrivals::Constant,
+        };
+        plan.warmup = Duration::ZERO;
+        plan.duration = Duration::from_secs(1);
+        plan
+    }
+}
+
+fn converse(
+    stream: &TcpStream,
+    handler: &dyn Fn(&str) -> Answer,
+    answered: &AtomicUsize,
+) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut request)? == 0 {
+                return Ok(());
+            }
+        }
+        let length = request
+            .lines()
+            .find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body)?;
+        request.push_str(&String::from_utf8_lossy(&body));
+        let answer = handler(&request);
+        answered.fetch_add(1, Ordering::Relaxed);
+        match answer {
+            Answer::Bytes(bytes) => (&mut &*stream).write_all(bytes)?,
+            Answer::Last(bytes) => return (&mut &*stream).write_all(bytes),
+            Answer::Silence => {}
+        }
+    }
+}
