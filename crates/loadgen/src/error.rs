@@ -27,6 +27,14 @@ pub enum Error {
     /// The plan contradicts itself.
     #[error("the load cannot be run: {0}")]
     Plan(String),
+    /// A single request got no whole answer.
+    #[error("{request}: {reason}")]
+    Fetch {
+        /// Method and path.
+        request: String,
+        /// What happened instead.
+        reason: String,
+    },
     /// The system refused a thread, a timer or an event queue.
     #[error("the load generator could not start: {0}")]
     System(#[from] std::io::Error),

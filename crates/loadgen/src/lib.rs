@@ -29,7 +29,9 @@
 //! ```
 
 mod cancel;
+mod client;
 mod error;
+mod fetch;
 mod plan;
 mod report;
 mod run;
@@ -40,6 +42,7 @@ mod threshold;
 
 pub use cancel::Cancel;
 pub use error::Error;
+pub use fetch::{Answer, Fetcher};
 pub use plan::{Arrivals, Load, Plan};
 pub use report::{Errors, Generator, Mode, Percentiles, Report, Row};
 pub use run::run;

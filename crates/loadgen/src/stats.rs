@@ -51,6 +51,7 @@ pub(crate) struct Recorder {
     window: Window,
     routes: Vec<Counts>,
     lag: Histogram<u64>,
+    pub(crate) requests_sent: u64,
     pub(crate) connections_opened: u64,
     pub(crate) in_flight_max: u64,
 }
@@ -72,6 +73,7 @@ impl Recorder {
             window,
             routes: (0..routes).map(|_| Counts::new()).collect(),
             lag: histogram(),
+            requests_sent: 0,
             connections_opened: 0,
             in_flight_max: 0,
         }
@@ -119,6 +121,7 @@ impl Recorder {
             mine.merge(theirs);
         }
         add(&mut self.lag, &other.lag);
+        self.requests_sent += other.requests_sent;
         self.connections_opened += other.connections_opened;
         self.in_flight_max += other.in_flight_max;
     }
@@ -151,6 +154,7 @@ impl Recorder {
             generator: Generator {
                 schedule_lag_p99_ms: quantile_ms(&self.lag, 0.99),
                 schedule_lag_max_ms: quantile_ms(&self.lag, 1.0),
+                requests_sent: self.requests_sent,
                 connections_opened: self.connections_opened,
                 in_flight_max: self.in_flight_max,
             },

@@ -108,6 +108,8 @@ pub struct Generator {
     pub schedule_lag_p99_ms: Option<f64>,
     /// The same, at worst.
     pub schedule_lag_max_ms: Option<f64>,
+    /// Requests sent over the whole run, warm-up included.
+    pub requests_sent: u64,
     /// Connections opened over the whole run, warm-up included.
     pub connections_opened: u64,
     /// The most requests under way or waiting at one time.

@@ -1,7 +1,7 @@
 //! The closed loop: each connection asks, waits for its answer, and asks again.
 
 use super::Share;
-use super::client::{Bench, Job};
+use super::bench::{Bench, Job};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;

@@ -1,6 +1,6 @@
 //! Running a plan: threads, each with a runtime and its share of the load.
 
-mod client;
+mod bench;
 mod closed;
 mod open;
 mod schedule;
@@ -8,9 +8,9 @@ mod schedule;
 mod tests;
 mod timer;
 
+use crate::client::Client;
 use crate::stats::{Recorder, Window};
 use crate::{Cancel, Error, Load, Plan, Report};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
@@ -22,7 +22,7 @@ use tokio::task::LocalSet;
 /// that failed.
 pub fn run(plan: &Plan, cancel: &Cancel) -> Result<Report, Error> {
     plan.check()?;
-    let addresses = plan.target.resolve()?;
+    let client = Client::new(&plan.target)?;
     let begin = Instant::now() + START_DELAY;
     let start = begin + plan.warmup;
     let window = Window {
@@ -36,7 +36,7 @@ pub fn run(plan: &Plan, cancel: &Cancel) -> Result<Report, Error> {
         for index in 0..plan.threads {
             let share = Share {
                 plan,
-                addresses: &addresses,
+                client: &client,
                 cancel,
                 begin,
                 window,
@@ -64,7 +64,7 @@ const START_DELAY: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy)]
 struct Share<'p> {
     plan: &'p Plan,
-    addresses: &'p [SocketAddr],
+    client: &'p Client,
     cancel: &'p Cancel,
     /// When the warm-up begins.
     begin: Instant,
@@ -82,7 +82,7 @@ impl Share<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let bench = Rc::new(client::Bench::new(self.plan, self.addresses, self.window));
+        let bench = Rc::new(bench::Bench::new(self.plan, self.client, self.window));
         let local = LocalSet::new();
         let cancelled_at = local.block_on(&runtime, async {
             tokio::select! {
@@ -99,7 +99,7 @@ impl Share<'_> {
         })
     }
 
-    async fn load(&self, bench: &Rc<client::Bench>) -> Result<(), Error> {
+    async fn load(&self, bench: &Rc<bench::Bench>) -> Result<(), Error> {
         match self.plan.load {
             Load::Open { rate, arrivals } => {
                 let schedule = schedule::Schedule::new(self, rate, arrivals);

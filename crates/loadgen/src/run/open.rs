@@ -1,10 +1,11 @@
 //! The open loop: requests start when the schedule says so, answered or not.
 
 use super::Share;
-use super::client::{Bench, Connection, Job};
+use super::bench::{Bench, Job};
 use super::schedule::Schedule;
 use super::timer::Timer;
 use crate::Error;
+use crate::client::Connection;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -256,6 +256,7 @@ fn the_warm_up_is_not_measured() {
         "{report}"
     );
     assert_eq!(seen.load(Ordering::Relaxed), 200);
+    assert_eq!(report.generator.requests_sent, 200, "{report}");
 }
 
 #[test]
@@ -344,6 +345,39 @@ fn the_json_has_the_agreed_shape() {
         text.contains("open-loop") && text.contains("GET /") && text.contains("total"),
         "{text}"
     );
+}
+
+#[test]
+fn fetches_whole_answers_on_one_connection() {
+    let chunked: &[u8] =
+        b"HTTP/1.1 200 OK\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+    let connections = Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+    let seen = Arc::clone(&connections);
+    let server = Server::start(move |_| {
+        seen.lock().unwrap().insert(std::thread::current().id());
+        Answer::Bytes(chunked)
+    });
+    let mut fetcher = crate::Fetcher::new(&server.target(), Duration::from_secs(20)).unwrap();
+    for _ in 0..3 {
+        let answer = fetcher.fetch(&crate::Sample::get("/x")).unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"hello"[..]));
+        assert_eq!(answer.headers["x-a"], "1");
+    }
+    assert_eq!(connections.lock().unwrap().len(), 1);
+
+    // A connection that the server closed meanwhile is replaced, a server that is gone is an error.
+    let closing = Server::start(|_| Answer::Last(OK));
+    let mut fetcher = crate::Fetcher::new(&closing.target(), Duration::from_secs(20)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(fetcher.fetch(&crate::Sample::get("/")).unwrap().status, 200);
+    }
+    let gone = Server::refusing();
+    let mut fetcher = crate::Fetcher::new(&gone.target(), Duration::from_secs(20)).unwrap();
+    let error = fetcher
+        .fetch(&crate::Sample::get("/y"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("GET /y: "), "{error}");
 }
 
 fn execute(plan: &Plan) -> Report {

@@ -157,6 +157,19 @@ impl Route {
     }
 }
 
+impl Sample {
+    /// A plain GET, of no route in particular.
+    pub fn get(path: &str) -> Self {
+        Self {
+            route: 0,
+            method: Method::GET,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
 impl Sampler<'_> {
     /// The next request.
     pub fn sample(&mut self) -> Sample {

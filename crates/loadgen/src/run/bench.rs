@@ -1,39 +1,20 @@
-//! The HTTP client: connections, and one exchange on one of them.
+//! What the requests of one thread share, and one exchange.
 
+use crate::Plan;
+use crate::client::{Client, Connection, describe};
 use crate::scenario::{Route, Sample};
 use crate::stats::{Ended, Failure, Outcome, Recorder, Window};
-use crate::{Plan, Target};
-use bytes::Bytes;
-use http::{HeaderValue, Request, header};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 /// What all requests of one thread share.
 pub(super) struct Bench {
-    target: Target,
-    host: HeaderValue,
-    addresses: Vec<SocketAddr>,
+    client: Client,
     routes: Vec<Route>,
     pub(super) timeout: Duration,
     recorder: RefCell<Recorder>,
     window: Window,
-}
-
-/// A connection between requests.
-pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-}
-
-impl Connection {
-    /// Whether the server still holds its end, as far as is known.
-    pub(super) fn is_usable(&self) -> bool {
-        self.sender.is_ready()
-    }
 }
 
 /// What a request leaves behind.
@@ -51,13 +32,10 @@ pub(super) struct Job {
 }
 
 impl Bench {
-    pub(super) fn new(plan: &Plan, addresses: &[SocketAddr], window: Window) -> Self {
+    pub(super) fn new(plan: &Plan, client: &Client, window: Window) -> Self {
         let routes = plan.scenario.routes().to_vec();
         Self {
-            host: HeaderValue::from_str(plan.target.authority())
-                .expect("a URI's authority is made of visible characters"),
-            target: plan.target.clone(),
-            addresses: addresses.to_vec(),
+            client: client.clone(),
             timeout: plan.timeout,
             recorder: RefCell::new(Recorder::new(window, routes.len())),
             routes,
@@ -78,6 +56,7 @@ impl Bench {
     pub(super) async fn perform(&self, connection: Option<Connection>, job: Job) -> Performed {
         let Job { intended, sample } = job;
         let began = Instant::now();
+        self.record(|r| r.requests_sent += 1);
         let route = sample.route;
         let deadline = intended + self.timeout;
         let exchange = tokio::time::timeout_at(deadline.into(), self.exchange(connection, sample));
@@ -111,7 +90,7 @@ impl Bench {
         connection: Option<Connection>,
         sample: Sample,
     ) -> (Option<Connection>, Outcome) {
-        let mut request = match self.request(sample) {
+        let mut request = match self.client.request(sample) {
             Ok(request) => request,
             Err(error) => return (None, Outcome::Failed(Failure::Protocol(error.to_string()))),
         };
@@ -140,36 +119,9 @@ impl Bench {
         }
     }
 
-    fn request(&self, sample: Sample) -> Result<Request<Full<Bytes>>, http::Error> {
-        let path = if self.target.prefix().is_empty() {
-            sample.path
-        } else {
-            format!("{}{}", self.target.prefix(), sample.path)
-        };
-        let mut request = Request::builder()
-            .method(sample.method)
-            .uri(path)
-            .body(Full::new(sample.body))?;
-        *request.headers_mut() = sample.headers;
-        request
-            .headers_mut()
-            .insert(header::HOST, self.host.clone());
-        Ok(request)
-    }
-
     async fn connect(&self) -> Result<Connection, String> {
         self.record(|r| r.connections_opened += 1);
-        // An array of addresses is tried in turn.
-        let stream = TcpStream::connect(&self.addresses[..])
-            .await
-            .map_err(|e| e.to_string())?;
-        stream.set_nodelay(true).map_err(|e| e.to_string())?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|e| describe(&e))?;
-        // Its errors reach the request that is under way.
-        tokio::task::spawn_local(async move { drop(connection.await) });
-        Ok(Connection { sender })
+        self.client.connect().await
     }
 }
 
@@ -202,15 +154,4 @@ async fn read(
             response_bytes,
         },
     )
-}
-
-/// An error with what caused it.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
