@@ -1,4 +1,5 @@
 //! Messages in a buffer: boundaries, limits, streaming.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
 //! Every message, both ways: what is written is read again, and what was read is written again byte for byte.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use paceline_pgwire::backend::{
     Authentication, Backend, BackendKeyData, CommandComplete, CopyResponse,
