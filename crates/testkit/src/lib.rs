@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "for tests only")]
 
+mod ended;
 pub mod http;
 pub mod origin;
 mod paceline;
@@ -15,7 +16,8 @@ mod postgres;
 mod raw_pg;
 mod wait;
 
-pub use paceline::{Launch, Paceline};
+pub use ended::{Ended, run_to_end};
+pub use paceline::{Launch, Paceline, built_binary};
 pub use paceline_sandbox as sandbox;
 pub use paceline_sandbox::{
     Auth, Binaries, ChildProcess, Options, PrivatePostgres, Signal, free_port,

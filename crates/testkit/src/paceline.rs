@@ -25,6 +25,7 @@ pub struct Launch {
     gateway: bool,
     postgres: bool,
     path_ready: &'static str,
+    descriptors_max: Option<u32>,
 }
 
 /// A running `paceline run` on ports of its own; stopped on drop.
@@ -53,14 +54,7 @@ impl Paceline {
 
     /// The binary with nothing added, for what ends by itself: wrong input, `check`, `diagnose`.
     pub fn command() -> Command {
-        let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PACELINE_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("NO_COLOR", "1");
-        command
+        clean(Command::new(built_binary("paceline")))
     }
 
     /// The gateway's address.
@@ -145,6 +139,13 @@ impl Launch {
         self
     }
 
+    /// With so many file descriptors at most.
+    #[must_use]
+    pub fn descriptors_max(mut self, count: u32) -> Launch {
+        self.descriptors_max = Some(count);
+        self
+    }
+
     /// Does not wait until the upstream and the database are reachable, only until it lives.
     #[must_use]
     pub fn without_backends(mut self) -> Launch {
@@ -169,7 +170,15 @@ impl Launch {
     fn try_start(&self) -> Result<Paceline, String> {
         let folder = tempfile::tempdir().unwrap();
         let [http_port, pg_port, admin_port] = [(); 3].map(|()| free_port().unwrap());
-        let mut command = Paceline::command();
+        let mut command = match self.descriptors_max {
+            None => Paceline::command(),
+            Some(count) => {
+                let mut shell = clean(Command::new("sh"));
+                let script = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(script).arg(built_binary("paceline"));
+                shell
+            }
+        };
         command.arg("run");
         if let Some(config) = &self.config {
             let file = folder.path().join("paceline.toml");
@@ -224,19 +233,28 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// The binary that Cargo built for this test, or the one beside the test's own executable.
-fn binary() -> PathBuf {
-    let path = std::env::var_os("CARGO_BIN_EXE_paceline")
-        .map_or_else(|| target_folder().join("paceline"), PathBuf::from);
+/// Without what the environment of the tests says to Paceline.
+fn clean(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PACELINE_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("NO_COLOR", "1");
+    command
+}
+
+/// A binary of the workspace: the one that Cargo built for this test, or the one that stands above
+/// the test's own executable.
+pub fn built_binary(name: &str) -> PathBuf {
+    let path = std::env::var_os(format!("CARGO_BIN_EXE_{name}"))
+        .map_or_else(|| target_folder().join(name), PathBuf::from);
+    let release = target_folder().file_name() == Some(OsStr::new("release"));
     assert!(
         path.is_file(),
-        "{} is missing: build it with `cargo build -p paceline`{}",
+        "{} is missing: build it with `cargo build -p {name}{}`",
         path.display(),
-        if target_folder().file_name() == Some(OsStr::new("release")) {
-            " --release"
-        } else {
-            ""
-        }
+        if release { " --release" } else { "" }
     );
     path
 }
