@@ -1,5 +1,6 @@
 //! A histogram of durations.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -8,39 +9,45 @@ use hdrhistogram::Histogram;
 /// Longer durations are counted as this one: it bounds a histogram to about 13 KiB.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// As many durations are kept as they are before a histogram is made of them.
+const FEW: usize = 4;
+
 /// Durations in microseconds to two significant digits (an error of at most 1 %), with an exact sum.
 ///
-/// It starts at about 1 KiB and grows with the longest duration seen, to at most about 13 KiB.
+/// The first few are kept inline, so that what is seen once costs nothing on the heap. Then it takes
+/// about 1 KiB and grows with the longest duration seen, to at most about 13 KiB.
 #[derive(Clone)]
 pub struct Latencies {
-    // Counts of 32 bits saturate after four thousand million in one bucket, and halve the memory.
-    histogram: Histogram<u32>,
+    few: [u64; FEW],
+    count: u64,
     sum: Duration,
+    /// All of them, once there are more than a few. Counts of 32 bits saturate after four thousand
+    /// million in one bucket, and halve the memory.
+    histogram: Option<Box<Histogram<u32>>>,
 }
 
 impl Latencies {
-    /// An empty histogram.
+    /// Nothing recorded yet.
     pub fn new() -> Self {
-        let histogram = Histogram::new(2).expect("two significant digits are within 0 to 5");
         Self {
-            histogram,
+            few: [0; FEW],
+            count: 0,
             sum: Duration::ZERO,
+            histogram: None,
         }
     }
 
     /// Adds one duration.
     pub fn record(&mut self, duration: Duration) {
         let micros = duration.min(LONGEST).as_micros();
-        // An auto-resizing histogram of 64-bit values takes any value; the shortest is 1 µs.
-        let _ = self
-            .histogram
-            .record(u64::try_from(micros).unwrap_or(u64::MAX).max(1));
+        // The shortest that a histogram tells apart is 1 µs.
+        self.record_micros(u64::try_from(micros).unwrap_or(u64::MAX).max(1));
         self.sum = self.sum.saturating_add(duration);
     }
 
     /// How many were recorded.
     pub fn count(&self) -> u64 {
-        self.histogram.len()
+        self.count
     }
 
     /// Their exact sum.
@@ -50,8 +57,8 @@ impl Latencies {
 
     /// The duration that the share `quantile` (0 to 1) does not exceed; `None` when empty.
     pub fn quantile(&self, quantile: f64) -> Option<Duration> {
-        let value = || self.histogram.value_at_quantile(quantile.clamp(0.0, 1.0));
-        (!self.histogram.is_empty()).then(|| Duration::from_micros(value()))
+        let value = || self.full().value_at_quantile(quantile.clamp(0.0, 1.0));
+        (self.count > 0).then(|| Duration::from_micros(value()))
     }
 
     /// The longest, to two significant digits; `None` when empty.
@@ -61,26 +68,34 @@ impl Latencies {
 
     /// The exact mean; `None` when empty.
     pub fn mean(&self) -> Option<Duration> {
-        let count = self.count();
-        (count > 0).then(|| self.sum.div_f64(count as f64))
+        (self.count > 0).then(|| self.sum.div_f64(self.count as f64))
     }
 
-    /// Adds all that the other one has counted.
+    /// Adds all that the other one has recorded.
     pub fn merge(&mut self, other: &Self) {
-        // Fails only when the target cannot grow, and this one can.
-        let _ = self.histogram.add(&other.histogram);
+        match &other.histogram {
+            None => other
+                .few()
+                .iter()
+                .for_each(|micros| self.record_micros(*micros)),
+            Some(theirs) => {
+                // Fails only when the target cannot grow, and this one can.
+                let _ = self.grown().add(theirs.as_ref());
+                self.count += other.count;
+            }
+        }
         self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// For each bound, how many do not exceed it: the cumulative buckets of a Prometheus histogram,
     /// without the last one (`+Inf`), which is [`count`](Self::count). Bounds must ascend.
     pub fn cumulative(&self, bounds: &[Duration]) -> Vec<u64> {
+        let full = self.full();
         let mut counts = vec![0; bounds.len()];
-        for step in self.histogram.iter_recorded() {
+        for step in full.iter_recorded() {
             // A bucket belongs where its lower end lies, so that a value that equals a bound is
             // within it, although its bucket reaches a little further.
-            let value =
-                Duration::from_micros(self.histogram.lowest_equivalent(step.value_iterated_to()));
+            let value = Duration::from_micros(full.lowest_equivalent(step.value_iterated_to()));
             let first = bounds.partition_point(|bound| *bound < value);
             if let Some(count) = counts.get_mut(first) {
                 *count += step.count_since_last_iteration();
@@ -95,9 +110,56 @@ impl Latencies {
     }
 
     /// Bytes on the heap.
-    pub fn bytes(&self) -> usize {
-        self.histogram.distinct_values() * size_of::<u32>()
+    pub fn heap_bytes(&self) -> usize {
+        self.histogram.as_ref().map_or(0, |histogram| {
+            size_of::<Histogram<u32>>() + histogram.distinct_values() * size_of::<u32>()
+        })
     }
+
+    fn record_micros(&mut self, micros: u64) {
+        let at = usize::try_from(self.count).unwrap_or(usize::MAX);
+        match self.few.get_mut(at) {
+            Some(place) if self.histogram.is_none() => *place = micros,
+            // An auto-resizing histogram takes any value.
+            _ => {
+                let _ = self.grown().record(micros);
+            }
+        }
+        self.count += 1;
+    }
+
+    fn few(&self) -> &[u64] {
+        let kept = usize::try_from(self.count).unwrap_or(FEW).min(FEW);
+        if self.histogram.is_none() {
+            &self.few[..kept]
+        } else {
+            &[]
+        }
+    }
+
+    /// The histogram, made of the few if there is none yet.
+    fn grown(&mut self) -> &mut Histogram<u32> {
+        if self.histogram.is_none() {
+            self.histogram = Some(Box::new(histogram_of(self.few())));
+        }
+        self.histogram
+            .get_or_insert_with(|| Box::new(histogram_of(&[])))
+    }
+
+    fn full(&self) -> Cow<'_, Histogram<u32>> {
+        match &self.histogram {
+            Some(histogram) => Cow::Borrowed(histogram),
+            None => Cow::Owned(histogram_of(self.few())),
+        }
+    }
+}
+
+fn histogram_of(values: &[u64]) -> Histogram<u32> {
+    let mut histogram = Histogram::new(2).expect("two significant digits are within 0 to 5");
+    for micros in values {
+        let _ = histogram.record(*micros);
+    }
+    histogram
 }
 
 impl Default for Latencies {
@@ -147,12 +209,24 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_nothing_is_lost_at_the_ends() {
         let mut latencies = Latencies::new();
-        let small = latencies.bytes();
+        for _ in 0..FEW {
+            latencies.record(Duration::from_micros(50));
+        }
+        assert_eq!(latencies.heap_bytes(), 0);
         latencies.record(Duration::ZERO);
+        assert!(
+            latencies.heap_bytes() <= 2 << 10,
+            "{}",
+            latencies.heap_bytes()
+        );
         latencies.record(Duration::MAX);
-        assert_eq!(latencies.count(), 2);
-        assert!(small <= 2 << 10, "{small}");
-        assert!(latencies.bytes() <= 14 << 10, "{}", latencies.bytes());
+        assert_eq!(latencies.count(), FEW as u64 + 2);
+        assert_eq!(latencies.cumulative(&[LONGEST * 2]), [FEW as u64 + 2]);
+        assert!(
+            latencies.heap_bytes() <= 14 << 10,
+            "{}",
+            latencies.heap_bytes()
+        );
     }
 
     proptest! {
