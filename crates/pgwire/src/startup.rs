@@ -8,8 +8,8 @@ use crate::cursor::Cursor;
 use crate::wire::put_cstr;
 use crate::{Error, Side};
 
-/// A startup packet may have this many bytes, as in Postgres.
-pub const PACKET_BYTES_MAX: usize = 10_000;
+/// A startup packet may have this many bytes, as in Postgres: 10,000 and a length word.
+pub const PACKET_BYTES_MAX: usize = 10_004;
 /// The secret of a CancelRequest may have this many bytes (protocol 3.2; 3.0 has always four).
 pub const SECRET_BYTES_MAX: usize = 256;
 /// The answer to SSLRequest and GSSENCRequest that means no: the client goes on in the clear, or leaves.
