@@ -1,0 +1,270 @@
+//! The six steps, in order.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::Args;
+use super::answers::{self, Comparison};
+use super::findings::{self, Finding};
+use super::house::{Api, House, Mode, POOL_SIZE, Paceline};
+use super::interrupt::Interrupt;
+use super::jobboard;
+use super::measure::{Loads, Measured};
+use super::progress::Progress;
+use super::statistics::Counters;
+use super::summary::{Answers, Side, Summary, routes};
+use super::text;
+use super::verdict::verdict;
+use crate::commands::GATE_FAILED;
+use crate::terminal;
+
+/// Tells the whole story. When this returns, whatever it started has been ended.
+pub(super) fn tell(args: &Args, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
+    let mut progress = Progress::new();
+    progress.step(&format!("start a private Postgres with {} jobs", args.jobs));
+    let loads = Loads {
+        scenario: jobboard::scenario(args.jobs)?,
+        measured: Duration::from_secs(args.seconds),
+    };
+    let house = House::open(interrupt)?;
+    progress.note(&format!("Postgres at {}", house.database_url()));
+    house.seed(args.jobs)?;
+
+    let scene = Scene {
+        house: &house,
+        loads: &loads,
+        interrupt,
+    };
+    let before = scene.before(&mut progress)?;
+    let (observed, findings) = scene.observe(before.rate, &mut progress)?;
+    let after = scene.fix(before.rate, &mut progress)?;
+    let stage = scene.prove(&mut progress)?;
+
+    let summary = summarise(before, observed, findings, after, stage.capacity_rps);
+    if args.json {
+        terminal::say(&format!("{}\n", serde_json::to_string_pretty(&summary)?))?;
+    } else {
+        terminal::say(&text::whole(&summary, terminal::stdout_has_colours()))?;
+    }
+    if !summary.has_known_finding() {
+        let route = jobboard::ROUTE_N_PLUS_ONE;
+        terminal::complain(&format!(
+            "the N+1 on {route}, which is there, was not found."
+        ));
+    }
+    if args.keep {
+        keep(&house, &stage, interrupt);
+    }
+    Ok(if summary.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(GATE_FAILED)
+    })
+}
+
+/// What every step needs.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    house: &'a House<'a>,
+    loads: &'a Loads,
+    interrupt: &'a Interrupt,
+}
+
+struct Before {
+    rate: f64,
+    capacity_rps: f64,
+    measured: Measured,
+    statements: Vec<f64>,
+}
+
+struct Observed {
+    measured: Measured,
+    cpu: Duration,
+}
+
+struct After {
+    measured: Measured,
+    cpu: Duration,
+    statements: Vec<f64>,
+    comparison: Comparison,
+}
+
+/// What runs at the end, and may be kept. Paceline ends after the API that uses it.
+struct Stage {
+    api: Api,
+    paceline: Paceline,
+    capacity_rps: f64,
+}
+
+impl Scene<'_> {
+    /// The API by itself.
+    fn before(&self, progress: &mut Progress) -> anyhow::Result<Before> {
+        progress.step("measure: the API by itself");
+        let url = self.house.database_url();
+        self.house.statistics.renew()?;
+        let capacity_rps = {
+            let api = self.house.start_api(&url)?;
+            self.loads.capacity(&api.target, self.interrupt)?
+        };
+        let rate = Loads::rate(capacity_rps);
+        progress.note(&format!(
+            "it can answer {capacity_rps:.0} requests/s; all loads send {rate:.0}/s, 60 % of it"
+        ));
+        let from = self.renew()?;
+        let api = self.house.start_api(&url)?;
+        let measured = self.load(&api.target, rate, from)?;
+        progress.note(&told(&measured));
+        let statements = self.loads.probe(&api.target, self.house, self.interrupt)?;
+        Ok(Before {
+            rate,
+            capacity_rps,
+            measured,
+            statements,
+        })
+    }
+
+    /// The same through Paceline, which only looks.
+    fn observe(
+        &self,
+        rate: f64,
+        progress: &mut Progress,
+    ) -> anyhow::Result<(Observed, Vec<Finding>)> {
+        progress.step("diagnose: the same load through Paceline in observe mode");
+        let from = self.renew()?;
+        let (api, paceline) = self.house.start_through(Mode::Observe)?;
+        let measured = self.load(&paceline.http, rate, from)?;
+        let cpu = paceline.cpu_time()?;
+        progress.note(&told(&measured));
+        let findings = findings::fetch(&paceline)?;
+        progress.note(&format!("{} findings", findings.len()));
+        drop(api);
+        Ok((Observed { measured, cpu }, findings))
+    }
+
+    /// The same with what Paceline can fix switched on.
+    fn fix(&self, rate: f64, progress: &mut Progress) -> anyhow::Result<After> {
+        progress.step(&format!(
+            "fix: pooling ({POOL_SIZE} connections) and prepared statements switched on"
+        ));
+        let from = self.renew()?;
+        let (api, paceline) = self.house.start_through(Mode::Fix)?;
+        let measured = self.load(&paceline.http, rate, from)?;
+        let cpu = paceline.cpu_time()?;
+        progress.note(&told(&measured));
+        let statements = self
+            .loads
+            .probe(&paceline.http, self.house, self.interrupt)?;
+
+        let direct = self.house.start_api(&self.house.database_url())?;
+        let comparison = answers::compare(
+            &self.loads.scenario,
+            &direct.target,
+            &paceline.http,
+            self.interrupt,
+        )?;
+        progress.note(&format!(
+            "{} answers compared with direct ones, {} differ",
+            comparison.compared,
+            comparison.differences.len()
+        ));
+        drop(api);
+        Ok(After {
+            measured,
+            cpu,
+            statements,
+            comparison,
+        })
+    }
+
+    /// The capacity that is now reached, from the same start as before.
+    fn prove(&self, progress: &mut Progress) -> anyhow::Result<Stage> {
+        progress.step("prove: the capacity through Paceline");
+        self.house.statistics.renew()?;
+        let (api, paceline) = self.house.start_through(Mode::Fix)?;
+        let capacity_rps = self.loads.capacity(&paceline.http, self.interrupt)?;
+        progress.note(&format!("{capacity_rps:.0} requests/s"));
+        Ok(Stage {
+            api,
+            paceline,
+            capacity_rps,
+        })
+    }
+
+    /// Fresh data, and the counters from which on connections count.
+    fn renew(&self) -> anyhow::Result<Counters> {
+        self.house.statistics.renew()?;
+        self.house.statistics.counters(self.interrupt)
+    }
+
+    fn load(
+        &self,
+        target: &paceline_loadgen::Target,
+        rate: f64,
+        from: Counters,
+    ) -> anyhow::Result<Measured> {
+        self.loads
+            .measure(target, rate, self.house, from, self.interrupt)
+    }
+}
+
+fn told(measured: &Measured) -> String {
+    let total = &measured.report.total;
+    let ms = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
+    format!(
+        "p50 {}, p95 {}, p99 {}, {} of {} failed, {} connections opened",
+        ms(total.latency.p50_ms),
+        ms(total.latency.p95_ms),
+        ms(total.latency.p99_ms),
+        total.errors.count() + total.dropped,
+        total.requests,
+        measured.database.sessions
+    )
+}
+
+fn summarise(
+    before: Before,
+    observed: Observed,
+    findings: Vec<Finding>,
+    after: After,
+    capacity_after_rps: f64,
+) -> Summary {
+    let mut summary = Summary {
+        rate: before.rate,
+        routes: routes(
+            (&before.measured, &before.statements),
+            (&after.measured, &after.statements),
+        ),
+        before: Side::new(&before.measured, None),
+        observe: Side::new(&observed.measured, Some(observed.cpu)),
+        after: Side::new(&after.measured, Some(after.cpu)),
+        findings,
+        answers: Answers::from(after.comparison),
+        verdict: String::new(),
+    };
+    summary.before.capacity_rps = Some(before.capacity_rps);
+    summary.after.capacity_rps = Some(capacity_after_rps);
+    summary.verdict = verdict(&summary);
+    summary
+}
+
+fn keep(house: &House<'_>, stage: &Stage, interrupt: &Interrupt) {
+    let lines = [
+        "everything is left running until Ctrl-C:".to_owned(),
+        format!("  HTTP through Paceline   {}", stage.paceline.http),
+        format!("  HTTP directly           {}", stage.api.target),
+        format!(
+            "  SQL through Paceline    {}",
+            house.database_url_through(&stage.paceline)
+        ),
+        format!("  SQL directly            {}", house.database_url()),
+        format!("  admin                   {}", stage.paceline.admin),
+        format!("  try: curl '{}/jobs'", stage.paceline.http),
+        format!("       curl '{}/api/v1/findings'", stage.paceline.admin),
+        format!(
+            "       psql '{}'",
+            house.database_url_through(&stage.paceline)
+        ),
+    ];
+    lines.iter().for_each(|line| terminal::complain(line));
+    interrupt.wait();
+}

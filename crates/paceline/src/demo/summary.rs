@@ -1,0 +1,151 @@
+//! What the demo found out, as a value: `--json` prints it, the tables show it.
+
+use std::time::Duration;
+
+use paceline_loadgen::{Percentiles, Row};
+use serde::Serialize;
+
+use super::answers::Comparison;
+use super::findings::{Finding, N_PLUS_ONE};
+use super::jobboard::ROUTE_N_PLUS_ONE;
+use super::measure::Measured;
+
+/// The whole result.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    /// Requests per second at which before, observe and after were measured.
+    pub(super) rate: f64,
+    pub(super) before: Side,
+    /// Through Paceline with everything off: what observing costs.
+    pub(super) observe: Side,
+    pub(super) after: Side,
+    pub(super) routes: Vec<RouteSummary>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) answers: Answers,
+    pub(super) verdict: String,
+}
+
+/// One measurement of all routes together.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Side {
+    #[serde(flatten)]
+    pub(super) load: Numbers,
+    pub(super) connections_opened: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) capacity_rps: Option<f64>,
+    /// Requests sent while connections and statements were counted, warm-up included.
+    pub(super) requests_sent: u64,
+    /// CPU time of Paceline for each of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paceline_cpu_us_per_request: Option<f64>,
+    /// How late the load generator itself was.
+    pub(super) schedule_lag_p99_ms: Option<f64>,
+}
+
+/// One route, before and after.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct RouteSummary {
+    pub(super) route: String,
+    pub(super) before: Numbers,
+    pub(super) after: Numbers,
+}
+
+/// What is told alike of a route and of the whole.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Numbers {
+    pub(super) p50_ms: Option<f64>,
+    pub(super) p95_ms: Option<f64>,
+    pub(super) p99_ms: Option<f64>,
+    pub(super) requests_per_s: f64,
+    pub(super) error_rate: f64,
+    pub(super) statements_per_request: f64,
+    /// Requests that were measured.
+    pub(super) requests: u64,
+}
+
+/// Whether the answers stayed the same.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Answers {
+    pub(super) compared: usize,
+    pub(super) different: Vec<String>,
+}
+
+impl Summary {
+    /// Whether the demo showed what it should.
+    pub(super) fn is_good(&self) -> bool {
+        self.answers.different.is_empty() && self.has_known_finding()
+    }
+
+    /// Whether the N+1 that the sample API has was found.
+    pub(super) fn has_known_finding(&self) -> bool {
+        let known =
+            |f: &Finding| f.kind == N_PLUS_ONE && f.route.as_deref() == Some(ROUTE_N_PLUS_ONE);
+        self.findings.iter().any(known)
+    }
+}
+
+impl Side {
+    pub(super) fn new(measured: &Measured, paceline_cpu: Option<Duration>) -> Side {
+        let generator = &measured.report.generator;
+        let sent = generator.requests_sent.max(1) as f64;
+        Side {
+            load: Numbers::new(
+                &measured.report.total,
+                measured.database.statements as f64 / sent,
+            ),
+            connections_opened: measured.database.sessions,
+            capacity_rps: None,
+            requests_sent: generator.requests_sent,
+            paceline_cpu_us_per_request: paceline_cpu.map(|time| time.as_secs_f64() * 1e6 / sent),
+            schedule_lag_p99_ms: generator.schedule_lag_p99_ms,
+        }
+    }
+}
+
+impl Numbers {
+    pub(super) fn new(row: &Row, statements_per_request: f64) -> Numbers {
+        let Percentiles {
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            ..
+        } = row.latency;
+        Numbers {
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            requests_per_s: row.requests_per_s,
+            error_rate: row.error_rate,
+            statements_per_request,
+            requests: row.requests,
+        }
+    }
+}
+
+impl From<Comparison> for Answers {
+    fn from(comparison: Comparison) -> Answers {
+        Answers {
+            compared: comparison.compared,
+            different: comparison.differences,
+        }
+    }
+}
+
+/// The routes of two measurements, with their statements per request.
+pub(super) fn routes(before: (&Measured, &[f64]), after: (&Measured, &[f64])) -> Vec<RouteSummary> {
+    let numbers = |(measured, statements): (&Measured, &[f64])| -> Vec<Numbers> {
+        let rows = measured.report.routes.iter().zip(statements);
+        rows.map(|(row, statements)| Numbers::new(row, *statements))
+            .collect()
+    };
+    let names = before.0.report.routes.iter().map(|row| row.route.clone());
+    names
+        .zip(numbers(before))
+        .zip(numbers(after))
+        .map(|((route, before), after)| RouteSummary {
+            route,
+            before,
+            after,
+        })
+        .collect()
+}

@@ -1,0 +1,251 @@
+//! The result for people.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::findings::Finding;
+use super::summary::{Numbers, Side, Summary};
+use super::verdict::is_worse_ms;
+
+const RESET: &str = "\x1b[0m";
+const BOLD: &str = "\x1b[1m";
+const GREEN: &str = "\x1b[32m";
+const RED: &str = "\x1b[31m";
+const DIFFERENCES_SHOWN_MAX: usize = 10;
+
+/// Findings, tables and the verdict.
+pub(super) fn whole(summary: &Summary, colours: bool) -> String {
+    let paint = Paint { colours };
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "\n{}\n{}\n{}\n{}",
+        paint.heading("Findings"),
+        findings(&summary.findings, paint),
+        routes(summary, paint),
+        overall(summary, paint),
+    );
+    let Some(first) = summary.answers.different.first() else {
+        let compared = summary.answers.compared;
+        let _ = writeln!(
+            text,
+            "\n{compared} answers compared with direct ones: all the same."
+        );
+        let _ = writeln!(text, "\n{}", paint.heading(&summary.verdict));
+        return text;
+    };
+    let count = summary.answers.different.len();
+    let _ = writeln!(
+        text,
+        "\n{count} of {} answers differ:\n  {first}",
+        summary.answers.compared
+    );
+    for difference in summary
+        .answers
+        .different
+        .iter()
+        .take(DIFFERENCES_SHOWN_MAX)
+        .skip(1)
+    {
+        let _ = writeln!(text, "  {difference}");
+    }
+    let _ = writeln!(text, "\n{}", paint.heading(&summary.verdict));
+    text
+}
+
+fn findings(findings: &[Finding], paint: Paint) -> String {
+    let mut text = String::new();
+    if findings.is_empty() {
+        text.push_str("  none\n");
+    }
+    for (number, finding) in findings.iter().enumerate() {
+        let route = finding.route.as_deref().unwrap_or("no route");
+        let heading = format!(
+            "{}. {} on {route} ({})",
+            number + 1,
+            finding.kind,
+            finding.severity
+        );
+        let _ = writeln!(text, "{}", paint.heading(&heading));
+        if !finding.title.is_empty() {
+            let _ = writeln!(text, "   {}", finding.title);
+        }
+        for (name, value) in &finding.evidence {
+            let _ = writeln!(text, "   {:<24} {}", name.replace('_', " "), plain(value));
+        }
+        if !finding.remedy.is_null() {
+            let _ = writeln!(
+                text,
+                "   remedy: {}",
+                plain(&finding.remedy).replace('\n', "\n   ")
+            );
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A JSON value as one would write it in a sentence.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => format!("{float:.2}"),
+            _ => number.to_string(),
+        },
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, v)| format!("{}: {}", name.replace('_', " "), plain(v)));
+            fields.collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn routes(summary: &Summary, paint: Paint) -> String {
+    let width = summary
+        .routes
+        .iter()
+        .map(|r| r.route.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{}",
+        paint.heading(&format!(
+            "Before → after, at {:.0} requests/s",
+            summary.rate
+        ))
+    );
+    let _ = writeln!(
+        text,
+        "{:<width$} {:>17} {:>17} {:>17} {:>15} {:>15} {:>15}",
+        "", "p50 ms", "p95 ms", "p99 ms", "requests/s", "errors %", "statements/req"
+    );
+    for route in &summary.routes {
+        text.push_str(&line(
+            &route.route,
+            width,
+            &route.before,
+            &route.after,
+            paint,
+        ));
+    }
+    text.push_str(&line(
+        "total",
+        width,
+        &summary.before.load,
+        &summary.after.load,
+        paint,
+    ));
+    text
+}
+
+fn line(name: &str, width: usize, before: &Numbers, after: &Numbers, paint: Paint) -> String {
+    let mut text = format!("{name:<width$}");
+    let times = [
+        (before.p50_ms, after.p50_ms),
+        (before.p95_ms, after.p95_ms),
+        (before.p99_ms, after.p99_ms),
+    ];
+    for (before, after) in times {
+        let show = |ms: Option<f64>| ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"));
+        let cell = format!("{:>7} → {:>7}", show(before), show(after));
+        let _ = write!(text, " {}", paint.change(&cell, before.zip(after)));
+    }
+    let rates = format!(
+        "{:>6.1} → {:>6.1}",
+        before.requests_per_s, after.requests_per_s
+    );
+    let errors = format!(
+        "{:>6.2} → {:>6.2}",
+        before.error_rate * 100.0,
+        after.error_rate * 100.0
+    );
+    let statements = format!(
+        "{:>6.1} → {:>6.1}",
+        before.statements_per_request, after.statements_per_request
+    );
+    let _ = writeln!(text, " {rates} {errors} {statements}");
+    text
+}
+
+fn overall(summary: &Summary, paint: Paint) -> String {
+    let Summary {
+        before,
+        observe,
+        after,
+        ..
+    } = summary;
+    let mut text = format!(
+        "{}\n{:<38} {:>12} {:>12} {:>12}\n",
+        paint.heading("Overall"),
+        "",
+        "before",
+        "observe",
+        "after"
+    );
+    let mut row = |name: &str, value: &dyn Fn(&Side) -> Option<String>| {
+        let cells = [before, observe, after]
+            .map(|side| format!("{:>12}", value(side).unwrap_or_else(|| "-".to_owned())));
+        let _ = writeln!(text, "{name:<38} {}", cells.join(" "));
+    };
+    let ms = |ms: Option<f64>| ms.map(|ms| format!("{ms:.1}"));
+    row("p50 ms", &|side| ms(side.load.p50_ms));
+    row("p95 ms", &|side| ms(side.load.p95_ms));
+    row("p99 ms", &|side| ms(side.load.p99_ms));
+    row("requests sent, with warm-up", &|side| {
+        Some(side.requests_sent.to_string())
+    });
+    row("database connections opened", &|side| {
+        Some(side.connections_opened.to_string())
+    });
+    row("statements per request", &|side| {
+        Some(format!("{:.1}", side.load.statements_per_request))
+    });
+    row("capacity, requests/s", &|side| {
+        side.capacity_rps.map(|rps| format!("{rps:.0}"))
+    });
+    row("Paceline's own CPU per request, µs", &|side| {
+        side.paceline_cpu_us_per_request
+            .map(|us| format!("{us:.0}"))
+    });
+    row("load generator behind schedule, p99 ms", &|side| {
+        ms(side.schedule_lag_p99_ms)
+    });
+    text
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Paint {
+    colours: bool,
+}
+
+impl Paint {
+    fn heading(self, text: &str) -> String {
+        self.with(BOLD, text)
+    }
+
+    /// Green when a time fell, red when it rose, plain within noise.
+    fn change(self, cell: &str, times: Option<(f64, f64)>) -> String {
+        match times {
+            Some((before, after)) if is_worse_ms(before, after) => self.with(RED, cell),
+            Some((before, after)) if is_worse_ms(after, before) => self.with(GREEN, cell),
+            _ => cell.to_owned(),
+        }
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colours {
+            format!("{code}{text}{RESET}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
