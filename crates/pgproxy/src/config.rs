@@ -1,0 +1,335 @@
+//! What the proxy is told: plain values, parsed once.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How the proxy stands between its clients and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Server connections are shared: a client holds one from the first message of a transaction to its end.
+    #[default]
+    Transaction,
+    /// Each client has a server connection of its own, and every byte passes as it came. Paceline only reads along.
+    Observe,
+}
+
+/// The configuration of the Postgres half.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The server, and the credentials for both sides.
+    pub database: DatabaseUrl,
+    /// Pooling, or only reading along.
+    pub mode: Mode,
+    /// Server connections at most.
+    pub pool_size: usize,
+    /// How long a client waits for a server connection before it is told 53300.
+    pub wait_timeout: Duration,
+    /// How long opening a server connection may take, authentication included.
+    pub connect_timeout: Duration,
+    /// A server connection that nobody has used for this long is closed.
+    pub idle_timeout: Duration,
+    /// A server connection older than this is closed when it comes back.
+    pub lifetime_max: Duration,
+    /// Statements that each server connection keeps prepared; the least recently used goes first.
+    pub prepared_statements_max: usize,
+    /// Named statements that one client may hold.
+    pub client_statements_max: usize,
+    /// Clients at most, those that still authenticate included.
+    pub clients_max: usize,
+    /// The longest statement text that is accepted, and the most that all named statements of one client may add up to.
+    pub statement_bytes_max: usize,
+    /// How long a client may take from its connection to its authentication.
+    pub login_timeout: Duration,
+    /// Whether the trace comment is left in the text that the server gets. Off, statements that differ in nothing else
+    /// share one prepared statement.
+    pub forward_trace_comment: bool,
+    /// Worker threads; as many calls of [`Proxy::serve`](crate::Proxy::serve) are expected.
+    pub workers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6432)),
+            database: DatabaseUrl::default(),
+            mode: Mode::default(),
+            pool_size: 20,
+            wait_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(600),
+            lifetime_max: Duration::from_secs(3600),
+            prepared_statements_max: 500,
+            client_statements_max: 10_000,
+            clients_max: 10_000,
+            statement_bytes_max: 64 * 1024 * 1024,
+            login_timeout: Duration::from_secs(30),
+            forward_trace_comment: false,
+            workers: 1,
+        }
+    }
+}
+
+/// Where the database is and who we are there: `postgres://user:password@host:port/database`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    /// The role.
+    pub user: String,
+    /// Its password, when it has one.
+    pub password: Option<String>,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The database's name.
+    pub database: String,
+}
+
+/// Why a text is not a [`DatabaseUrl`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; write postgres://user:password@host:port/database")]
+pub struct DatabaseUrlError {
+    problem: String,
+}
+
+impl DatabaseUrl {
+    /// Reads `postgres://` or `postgresql://`. User, password and database may be percent-encoded. The user defaults to
+    /// `postgres`, the host to `localhost`, the port to 5432, the database to the user's name.
+    pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        let rest = text
+            .strip_prefix("postgres://")
+            .or_else(|| text.strip_prefix("postgresql://"))
+            .ok_or_else(|| wrong("a database URL begins with postgres://"))?;
+        let (rest, query) = rest
+            .split_once('?')
+            .map_or((rest, ""), |(rest, query)| (rest, query));
+        check_query(query)?;
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (credentials, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = match credentials.split_once(':') {
+            Some((user, password)) => (user, Some(decode(password, "the password")?)),
+            None => (credentials, None),
+        };
+        let user = match user {
+            "" => "postgres".to_owned(),
+            user => decode(user, "the user")?,
+        };
+        let (host, port) = split_address(address)?;
+        let database = match database {
+            "" => user.clone(),
+            name => decode(name, "the database name")?,
+        };
+        let password = password.filter(|password| !password.is_empty());
+        Ok(Self {
+            user,
+            password,
+            host,
+            port,
+            database,
+        })
+    }
+}
+
+impl Default for DatabaseUrl {
+    fn default() -> Self {
+        Self {
+            user: "postgres".to_owned(),
+            password: None,
+            host: "localhost".to_owned(),
+            port: 5432,
+            database: "postgres".to_owned(),
+        }
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = if self.password.is_some() { ":***" } else { "" };
+        let colon = self.host.contains(':');
+        let (open, close) = if colon { ("[", "]") } else { ("", "") };
+        let Self {
+            user,
+            host,
+            port,
+            database,
+            ..
+        } = self;
+        write!(
+            f,
+            "postgres://{user}{password}@{open}{host}{close}:{port}/{database}"
+        )
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+fn wrong(problem: impl Into<String>) -> DatabaseUrlError {
+    DatabaseUrlError {
+        problem: problem.into(),
+    }
+}
+
+fn split_address(address: &str) -> Result<(String, u16), DatabaseUrlError> {
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest
+                .split_once(']')
+                .ok_or_else(|| wrong("an IPv6 address ends with ']'"))?;
+            (host, rest.strip_prefix(':'))
+        }
+        None => match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        },
+    };
+    if host.contains(',') {
+        return Err(wrong("several hosts are not supported"));
+    }
+    if host.starts_with("%2F") || host.starts_with("%2f") {
+        return Err(wrong(
+            "Unix sockets are not supported, give a host name or address",
+        ));
+    }
+    let port = match port {
+        None | Some("") => 5432,
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| wrong(format!("'{port}' is not a port (1 to 65535)")))?,
+    };
+    let host = if host.is_empty() { "localhost" } else { host };
+    Ok((host.to_owned(), port))
+}
+
+/// No option changes what we do yet; one that asks for something must not be ignored in silence.
+fn check_query(query: &str) -> Result<(), DatabaseUrlError> {
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some(("sslmode", "disable" | "allow" | "prefer")) => {}
+            Some(("sslmode", mode)) => {
+                return Err(wrong(format!(
+                    "sslmode={mode} asks for TLS to the database, which is not supported yet"
+                )));
+            }
+            _ => return Err(wrong(format!("the option '{option}' is not supported"))),
+        }
+    }
+    Ok(())
+}
+
+fn decode(text: &str, what: &str) -> Result<String, DatabaseUrlError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = rest.split_at_checked(2).and_then(|(digits, after)| {
+            rest = after;
+            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        });
+        bytes.push(digits.ok_or_else(|| {
+            wrong(format!(
+                "a '%' in {what} must be followed by two hexadecimal digits"
+            ))
+        })?);
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'))
+        .ok_or_else(|| wrong(format!("{what} is not valid UTF-8 text")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read() {
+        let check =
+            |text: &str, user: &str, password: Option<&str>, host: &str, port, database: &str| {
+                let expected = DatabaseUrl {
+                    user: user.into(),
+                    password: password.map(Into::into),
+                    host: host.into(),
+                    port,
+                    database: database.into(),
+                };
+                assert_eq!(DatabaseUrl::parse(text), Ok(expected), "{text}");
+            };
+        check(
+            "postgres://u:p@db:5433/app",
+            "u",
+            Some("p"),
+            "db",
+            5433,
+            "app",
+        );
+        check("postgresql://u@db/app", "u", None, "db", 5432, "app");
+        check(
+            "postgres://",
+            "postgres",
+            None,
+            "localhost",
+            5432,
+            "postgres",
+        );
+        check("postgres://me@[::1]:1/x", "me", None, "::1", 1, "x");
+        check(
+            "postgres://a%40b:p%3A%2Fw@h/d%20b?sslmode=prefer",
+            "a@b",
+            Some("p:/w"),
+            "h",
+            5432,
+            "d b",
+        );
+        check("postgres://u:@h/d", "u", None, "h", 5432, "d");
+    }
+
+    #[test]
+    fn wrong_urls_are_refused_with_the_reason() {
+        let check = |text: &str, part: &str| {
+            let error = DatabaseUrl::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        };
+        check("http://x", "begins with postgres://");
+        check("postgres://h:70000/d", "'70000' is not a port");
+        check("postgres://h/d?sslmode=require", "TLS");
+        check("postgres://h/d?options=x", "'options=x' is not supported");
+        check("postgres://u%zz@h/d", "two hexadecimal digits");
+        check("postgres://a,b/d", "several hosts");
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let url = DatabaseUrl::parse("postgres://u:secret@h/d").unwrap();
+        assert!(!format!("{url:?} {url}").contains("secret"));
+        assert!(
+            !format!(
+                "{:?}",
+                Config {
+                    database: url,
+                    ..Config::default()
+                }
+            )
+            .contains("secret")
+        );
+    }
+}
