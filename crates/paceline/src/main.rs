@@ -4,7 +4,10 @@
 //! configurations of the other crates and wires the parts together.
 
 mod commands;
+mod config;
 mod demo;
+mod interrupt;
+mod server;
 mod terminal;
 
 use std::process::ExitCode;

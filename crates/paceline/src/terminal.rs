@@ -22,6 +22,29 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Green, where stdout is looked at by a person.
+pub(crate) fn good(text: &str) -> String {
+    painted(text, "32")
+}
+
+/// Red, where stdout is looked at by a person.
+pub(crate) fn bad(text: &str) -> String {
+    painted(text, "31")
+}
+
+/// Bold, where stdout is looked at by a person.
+pub(crate) fn strong(text: &str) -> String {
+    painted(text, "1")
+}
+
+fn painted(text: &str, code: &str) -> String {
+    if stdout_has_colours() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
 /// Whether stdout may bear colours: a terminal, and `NO_COLOR` unset or empty.
 pub(crate) fn stdout_has_colours() -> bool {
     io::stdout().is_terminal() && colours_allowed()

@@ -4,6 +4,7 @@ mod check;
 mod diagnose;
 mod load;
 mod run;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,124 @@
+//! `/api/v1`: what the journal and the halves know, as JSON.
+//!
+//! Fields are only ever added. Units stand last in names; a percentile that nothing was measured for is `null`.
+
+mod parts;
+mod query;
+mod requests;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::cmp::Reverse;
+use std::str::FromStr as _;
+
+use http::StatusCode;
+use paceline_journal::RequestId;
+use serde::Serialize;
+
+use crate::Admin;
+use crate::respond::{self, Answer};
+
+/// Requests that are listed when nothing is said, and at most.
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 10_000;
+
+pub(crate) fn status(admin: &Admin) -> Answer {
+    ok(&parts::Status::of(admin))
+}
+
+/// Routes, those first on which most time was spent.
+pub(crate) fn routes(admin: &Admin) -> Answer {
+    #[derive(Serialize)]
+    struct Routes {
+        routes: Vec<tables::Route>,
+    }
+    let mut routes = admin.parts.journal.routes();
+    routes.sort_by_key(|route| Reverse(route.latency.sum()));
+    ok(&Routes {
+        routes: routes.iter().map(tables::Route::of).collect(),
+    })
+}
+
+/// Query shapes, those first on which most time was spent.
+pub(crate) fn shapes(admin: &Admin) -> Answer {
+    #[derive(Serialize)]
+    struct Shapes {
+        shapes: Vec<tables::Shape>,
+    }
+    let mut shapes = admin.parts.journal.shapes();
+    shapes.sort_by_key(|shape| Reverse(shape.time.sum()));
+    ok(&Shapes {
+        shapes: shapes.iter().map(tables::Shape::of).collect(),
+    })
+}
+
+/// Findings, in the order in which they are worth being looked at.
+pub(crate) fn findings(admin: &Admin) -> Answer {
+    #[derive(Serialize)]
+    struct Findings {
+        findings: Vec<paceline_diagnose::Finding>,
+    }
+    ok(&Findings {
+        findings: paceline_diagnose::findings(&admin.parts.journal),
+    })
+}
+
+/// Recent requests, newest first; `limit` and `route` narrow them.
+pub(crate) fn requests(admin: &Admin, query: &str) -> Answer {
+    #[derive(Serialize)]
+    struct Requests {
+        requests: Vec<requests::Summary>,
+    }
+    let (limit, route) = match query::limit_and_route(query, LIMIT_DEFAULT, LIMIT_MAX) {
+        Ok(wishes) => wishes,
+        Err(reason) => return respond::problem(StatusCode::BAD_REQUEST, &reason),
+    };
+    let recent = admin.parts.journal.recent();
+    let wanted = recent.iter().filter(|summary| {
+        route
+            .as_deref()
+            .is_none_or(|route| route == &*summary.route)
+    });
+    ok(&Requests {
+        requests: wanted.take(limit).map(requests::Summary::of).collect(),
+    })
+}
+
+/// One request with its statements.
+pub(crate) fn request(admin: &Admin, id: &str) -> Answer {
+    let id = match RequestId::from_str(id) {
+        Ok(id) => id,
+        Err(error) => return respond::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match admin.parts.journal.request(&id) {
+        Some(record) => ok(&requests::Request::of(&record)),
+        None => {
+            let detail =
+                "No such request is remembered; only recent ones and those of findings are.";
+            respond::problem(StatusCode::NOT_FOUND, detail)
+        }
+    }
+}
+
+/// The pools of server connections; none without the Postgres half.
+pub(crate) fn pools(admin: &Admin) -> Answer {
+    #[derive(Serialize)]
+    struct Pools {
+        pools: Vec<tables::Pool>,
+    }
+    let pools = admin
+        .parts
+        .proxy
+        .as_ref()
+        .map(|(proxy, _)| proxy.pools())
+        .unwrap_or_default();
+    ok(&Pools {
+        pools: pools.iter().map(tables::Pool::of).collect(),
+    })
+}
+
+fn ok(value: &impl Serialize) -> Answer {
+    respond::json(StatusCode::OK, value)
+}

@@ -1,0 +1,106 @@
+//! Server connections, and who waits for them.
+
+use std::fmt;
+use std::time::Duration;
+
+use paceline_pgproxy::PoolSnapshot;
+
+use super::sheet::{Labels, Sheet, family, seconds};
+
+/// From the first moment of a wait to the longest sensible `wait_timeout`.
+const WAIT_BOUNDS: [Duration; 12] = [
+    Duration::from_micros(100),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// Name, help, and where the value is.
+type Row<T> = (&'static str, &'static str, fn(&PoolSnapshot) -> T);
+
+const GAUGES: [Row<usize>; 3] = [
+    (
+        "paceline_pool_connections_max",
+        "Server connections at most",
+        |pool| pool.max,
+    ),
+    (
+        "paceline_pool_clients_waiting",
+        "Clients that wait for a server connection",
+        |pool| pool.waiting,
+    ),
+    (
+        "paceline_pool_connections_pinned",
+        "Server connections kept for one client by session state",
+        |pool| pool.pinned,
+    ),
+];
+
+const COUNTERS: [Row<u64>; 3] = [
+    (
+        "paceline_pool_connects",
+        "Server connections opened",
+        |pool| pool.connects_total,
+    ),
+    (
+        "paceline_pool_connect_errors",
+        "Server connections that could not be opened",
+        |pool| pool.connect_errors_total,
+    ),
+    (
+        "paceline_pool_wait_timeouts",
+        "Clients that got SQLSTATE 53300",
+        |pool| pool.wait_timeouts_total,
+    ),
+];
+
+pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Result {
+    let states = pools.iter().flat_map(|pool| {
+        let counts = [
+            ("idle", pool.idle),
+            ("used", pool.used),
+            ("opening", pool.opening),
+        ];
+        counts.map(|(state, count)| {
+            let mut labels = labels(pool);
+            labels.push(("state", state.to_owned()));
+            (labels, count as f64)
+        })
+    });
+    sheet.gauges(
+        &family("paceline_pool_connections", "Server connections by state"),
+        states,
+    )?;
+    for (name, help, of) in GAUGES {
+        let series = pools.iter().map(|pool| (labels(pool), of(pool) as f64));
+        sheet.gauges(&family(name, help), series)?;
+    }
+    for (name, help, of) in COUNTERS {
+        let series = pools.iter().map(|pool| (labels(pool), of(pool) as f64));
+        sheet.counters(&family(name, help), series)?;
+    }
+    let wait = seconds(
+        "paceline_pool_wait_duration",
+        "How long those clients waited that had to",
+    );
+    sheet.histograms(
+        &wait,
+        &WAIT_BOUNDS,
+        pools.iter().map(|pool| (labels(pool), &pool.waits)),
+    )
+}
+
+fn labels(pool: &PoolSnapshot) -> Labels {
+    vec![
+        ("database", pool.database.clone()),
+        ("user", pool.user.clone()),
+    ]
+}

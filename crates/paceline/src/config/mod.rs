@@ -1,0 +1,200 @@
+//! The configuration: read from flags, environment and file, checked as a whole, handed on as typed values.
+//!
+//! [`load`] is the list of steps. One table, [`keys`], says what exists.
+
+mod draft;
+pub(crate) mod environment;
+mod field;
+mod file;
+mod input;
+mod keys;
+mod nearest;
+mod problem;
+pub(crate) mod reference;
+#[cfg(test)]
+mod tests;
+pub(crate) mod units;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub(crate) use draft::{Config, LogConfig, LogFormat};
+pub(crate) use problem::{Origin, Problem, Severity};
+
+use draft::Draft;
+use input::{Input, Setting};
+
+/// Where settings come from, the strongest last.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// The whole environment; other programs' variables are passed over.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// What the command line sets.
+    pub(crate) flags: Vec<Flag>,
+}
+
+/// One setting on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Flag {
+    /// As it was written, with the dashes.
+    pub(crate) name: String,
+    /// The key that it sets.
+    pub(crate) path: String,
+    /// The value as text.
+    pub(crate) value: String,
+}
+
+/// What came of reading the sources.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The configuration, when no problem is an error.
+    pub(crate) config: Option<Config>,
+    /// Everything that is wrong or odd, in the order of its place.
+    pub(crate) problems: Vec<Problem>,
+    /// Every key with its effective value, secrets hidden.
+    pub(crate) settings: Vec<Effective>,
+}
+
+/// The value of a key that is in effect.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub(crate) struct Effective {
+    pub(crate) key: &'static str,
+    /// As it would be written in the file. None: not set, and there is no default.
+    pub(crate) value: Option<String>,
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
+}
+
+/// Reads all sources and reports every problem of all of them.
+pub(crate) fn load(sources: Sources) -> Loaded {
+    let mut problems = Vec::new();
+    let mut settings = Vec::new();
+    // 1. Collect, the weakest source first, so that a stronger one overwrites it.
+    if let Some(path) = &sources.file {
+        read_file(path, &mut settings, &mut problems);
+    }
+    let (from_environment, odd_variables) = environment::read(sources.environment);
+    settings.extend(from_environment);
+    problems.extend(odd_variables);
+    settings.extend(sources.flags.into_iter().map(|flag| Setting {
+        path: flag.path,
+        input: Input::Untyped(flag.value),
+        origin: Origin::Flag { flag: flag.name },
+    }));
+    // 2. Let each key read its values, also those that a stronger source overwrites: a mistake is a mistake.
+    let mut draft = Draft::default();
+    let mut origins = BTreeMap::new();
+    for setting in settings {
+        apply(setting, &mut draft, &mut origins, &mut problems);
+    }
+    // 3. Read what is named, and compare what belongs together.
+    let config = draft.clone().compose(&origins, &mut problems);
+    problems.sort_by(|one, other| one.origin.order().cmp(&other.origin.order()));
+    let failed = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    let settings = effective(draft, &origins);
+    Loaded {
+        config: config.filter(|_| !failed),
+        problems,
+        settings,
+    }
+}
+
+/// Where each key that somebody set was set last.
+pub(crate) type Origins = BTreeMap<&'static str, Origin>;
+
+fn read_file(path: &PathBuf, settings: &mut Vec<Setting>, problems: &mut Vec<Problem>) {
+    let name = path.display().to_string();
+    let start = Origin::File {
+        file: name.clone(),
+        line: 1,
+        column: 1,
+    };
+    match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => {
+            let contents = file::read(&name, &text);
+            problems.extend(contents.problems);
+            settings.extend(contents.settings);
+            for (section, origin) in contents.sections {
+                if !keys::section_exists(&section) {
+                    problems.push(unknown_section(&section, origin));
+                }
+            }
+        }
+        Ok(Err(_)) => problems.push(Problem::error(start, None, "the file is not UTF-8 text")),
+        Err(error) => {
+            problems.push(Problem::error(
+                start,
+                None,
+                format!("the file could not be read: {error}"),
+            ));
+        }
+    }
+}
+
+fn apply(setting: Setting, draft: &mut Draft, origins: &mut Origins, problems: &mut Vec<Problem>) {
+    let Setting {
+        path,
+        input,
+        origin,
+    } = setting;
+    let Some(key) = keys::find(&path) else {
+        // What stands in an unknown section was already reported with the section.
+        let in_known_section = path
+            .rsplit_once('.')
+            .is_none_or(|(s, _)| keys::section_exists(s));
+        if in_known_section || !matches!(origin, Origin::File { .. }) {
+            problems.push(unknown_key(&path, origin));
+        }
+        return;
+    };
+    match key.field.set(draft, &input) {
+        Ok(()) => {
+            origins.insert(key.path, origin);
+        }
+        Err(refusals) => {
+            for refusal in refusals {
+                let origin = refusal.place.unwrap_or_else(|| origin.clone());
+                problems.push(Problem::error(origin, Some(key.path), refusal.message));
+            }
+        }
+    }
+}
+
+fn unknown_key(path: &str, origin: Origin) -> Problem {
+    let problem = Problem::error(origin.clone(), None, format!("there is no key {path:?}"));
+    let Some(near) = keys::nearest(path) else {
+        return problem.hint("`paceline check --reference` lists every key");
+    };
+    let name = match &origin {
+        Origin::Environment { .. } => environment::variable(near),
+        _ => near.to_owned(),
+    };
+    problem.hint(format!("Did you mean {name:?}?"))
+}
+
+fn unknown_section(section: &str, origin: Origin) -> Problem {
+    let problem = Problem::error(origin, None, format!("there is no section [{section}]"));
+    match nearest::nearest(section, keys::sections()) {
+        Some(near) => problem.hint(format!("Did you mean [{near}]?")),
+        None => problem.hint(format!(
+            "The sections are [{}]",
+            keys::sections().join("], [")
+        )),
+    }
+}
+
+fn effective(mut draft: Draft, origins: &Origins) -> Vec<Effective> {
+    keys::KEYS
+        .iter()
+        .map(|key| Effective {
+            key: key.path,
+            value: key.field.show(&mut draft),
+            origin: origins.get(key.path).cloned().unwrap_or(Origin::Default),
+        })
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! A running Paceline: [`run`] is the list of steps from a configuration to the end of the process.
+
+mod admin;
+mod database;
+mod limits;
+mod log;
+mod signals;
+mod sockets;
+mod workers;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use paceline_gateway::Gateway;
+use paceline_journal::Journal;
+use paceline_listen::drain;
+use paceline_pgproxy::Proxy;
+use paceline_sql::{Limits, Statements};
+use tracing::{info, warn};
+
+use crate::commands::COULD_NOT_RUN;
+use crate::config::Config;
+use sockets::Sockets;
+use workers::Workers;
+
+/// The halves that run; workers share them.
+#[derive(Debug, Clone)]
+struct Halves {
+    gateway: Option<Arc<Gateway>>,
+    proxy: Option<Arc<Proxy>>,
+}
+
+/// Runs until a signal, or until a part fails.
+pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    log::start(config.log);
+    limits::raise_descriptors();
+    // 1. Every socket first: a port in use is told before anything happens.
+    let sockets = Sockets::bind(&config)?;
+    // 2. The database, once: a wrong password is told here, not to the first client.
+    if let Some(postgres) = &config.postgres {
+        database::check(postgres, config.database_required_at_start)?;
+    }
+    // 3. The parts.
+    let journal = Journal::new(config.journal.clone());
+    let halves = halves(&config, &journal)?;
+    let (leave, leaving) = drain();
+    let (stop_accepting, accepting_ends) = drain();
+    let (end_admin, admin_ends) = drain();
+    // 4. From here on it serves.
+    let mut signals = signals::Signals::new()?;
+    let admin = admin::start(
+        &config,
+        sockets.admin,
+        &journal,
+        &halves,
+        leaving,
+        admin_ends,
+    )?;
+    let mut workers = Workers::start(sockets.workers, &halves, &accepting_ends)?;
+    info!(
+        mode = config.mode.word(),
+        workers = config.workers,
+        "Paceline is running."
+    );
+    // 5. Until somebody says so, or something breaks.
+    let end = signals.wait(&mut workers);
+    // 6. Not ready first, so that balancers look elsewhere; then no new connections; then nothing.
+    leave.start();
+    let hurried = signals.pause(config.drain_delay);
+    stop_accepting.start();
+    let limit = if hurried {
+        Duration::ZERO
+    } else {
+        config.drain_timeout
+    };
+    let drained = signals.drain(workers, limit);
+    end_admin.start();
+    let _ = admin.join();
+    match drained {
+        signals::Drained::Completely => info!("All connections came to their end."),
+        signals::Drained::TimeOver => {
+            warn!("Some connections were cut, because drain_timeout was over.")
+        }
+        signals::Drained::Hurried => warn!("Connections were cut, because a second signal came."),
+    }
+    Ok(match end {
+        signals::End::Signal => ExitCode::SUCCESS,
+        signals::End::WorkerFailed => ExitCode::from(COULD_NOT_RUN),
+    })
+}
+
+fn halves(config: &Config, journal: &Arc<Journal>) -> anyhow::Result<Halves> {
+    let gateway = match &config.gateway {
+        Some(gateway) => Some(Gateway::new(gateway.clone(), Arc::clone(journal))?),
+        None => None,
+    };
+    let proxy = match &config.postgres {
+        Some(postgres) => {
+            let limits = Limits {
+                shapes_max: config.journal.shapes_max,
+                ..Limits::default()
+            };
+            let statements = Arc::new(Statements::new(limits));
+            let proxy = Proxy::new(postgres.clone(), Arc::clone(journal), statements);
+            Some(proxy.context("The Postgres half cannot run")?)
+        }
+        None => None,
+    };
+    Ok(Halves { gateway, proxy })
+}
