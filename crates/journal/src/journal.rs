@@ -101,6 +101,7 @@ impl Journal {
             late: counters.late.get(),
             loads_unchargeable: counters.loads_unchargeable.get(),
             statements_unlisted: counters.statements_unlisted.get(),
+            statements_uncompared: counters.statements_uncompared.get(),
             requests_other: self.routes.other_requests(),
             routes_evicted: self.routes.evicted(),
             shapes_evicted: self.shapes.evicted(),
@@ -150,6 +151,9 @@ impl Journal {
             self.counters
                 .statements_unlisted
                 .add(kept.record.statements_unlisted);
+        }
+        if tallies.uncompared > 0 {
+            self.counters.statements_uncompared.add(tallies.uncompared);
         }
         self.recent.push(kept);
         match now {

@@ -125,8 +125,9 @@ impl Load {
     }
 
     /// The upstream connection is ready, new or reused; from here on the upstream's own time counts.
+    /// When the request must be sent again on another connection, the last one counts.
     pub fn upstream_connected(&self, now: Instant) {
-        lock(&self.open.state).connected.get_or_insert(now);
+        lock(&self.open.state).connected = Some(now);
     }
 
     /// The first byte of the answer has come.

@@ -78,8 +78,8 @@ pub struct Before {
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
     tallies: Vec<Tally>,
-    /// Executions that found no tally.
-    pub(crate) uncounted: u64,
+    /// Executions that were not compared: of shape `other`, or beyond the limit of shapes.
+    pub(crate) uncompared: u64,
 }
 
 /// One shape within one request.
@@ -128,7 +128,7 @@ impl Tallies {
         self.note_write(shape);
         if shape.id == ShapeId::OTHER {
             // It stands for many shapes, and they are not each other's repetition.
-            self.uncounted += 1;
+            self.uncompared += 1;
             return;
         }
         let index = match self.index(shape) {
@@ -138,7 +138,7 @@ impl Tallies {
                 self.tallies.len() - 1
             }
             None => {
-                self.uncounted += 1;
+                self.uncompared += 1;
                 return;
             }
         };
@@ -219,21 +219,14 @@ impl Tallies {
     }
 
     fn note_write(&mut self, shape: &Shape) {
-        let unknown = matches!(
-            shape.kind,
-            Kind::Unknown | Kind::Several | Kind::Ddl | Kind::Copy
-        );
-        if !unknown && shape.writes.is_empty() && !shape.hidden_writes {
+        use Kind::{Copy, Ddl, Several, Unknown};
+        let anything = matches!(shape.kind, Copy | Ddl | Several | Unknown);
+        if !anything && shape.writes.is_empty() {
             return;
         }
         for tally in &mut self.tallies {
-            if unknown
-                || tally
-                    .shape
-                    .reads
-                    .iter()
-                    .any(|read| may_be_among(read, &shape.writes))
-            {
+            let mut reads = tally.shape.reads.iter();
+            if anything || reads.any(|read| may_be_among(read, &shape.writes)) {
                 tally.epoch += 1;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts since the start. A field that is not zero among the last nine says that a limit of
+/// Counts since the start. A field that is not zero among the last ten says that a limit of
 /// [`Config`](crate::Config) was reached, or that the join was not exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -34,6 +34,9 @@ pub struct Totals {
     pub loads_unchargeable: u64,
     /// Statements that are counted, but not listed with their request.
     pub statements_unlisted: u64,
+    /// Executions of a load that were not compared with its others: of the shape `other`, or of one
+    /// shape too many for one request.
+    pub statements_uncompared: u64,
     /// Requests counted for the route `other`.
     pub requests_other: u64,
     /// Executions counted for the shape `other`.
@@ -60,6 +63,7 @@ pub(crate) struct Counters {
     pub(crate) late: Counter,
     pub(crate) loads_unchargeable: Counter,
     pub(crate) statements_unlisted: Counter,
+    pub(crate) statements_uncompared: Counter,
     pub(crate) pairs_dropped: Counter,
 }
 

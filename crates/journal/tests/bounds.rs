@@ -215,6 +215,20 @@ fn one_request_with_many_statements_is_counted_whole_and_listed_in_part() {
 }
 
 #[test]
+fn one_request_with_many_shapes_compares_a_limited_number_of_them() {
+    let mut scene = Scene::new();
+    let load = scene.open("GET", "/jobs");
+    for number in 0..100 {
+        let shape = scene.select(&word(number));
+        scene.run(&load, &shape, 1);
+    }
+    scene.finish(load, 200);
+    assert_eq!(scene.journal.repetitions().len(), 64);
+    assert_eq!(scene.journal.totals().statements_uncompared, 36);
+    assert_eq!(scene.journal.routes()[0].statements, 100);
+}
+
+#[test]
 fn the_ring_is_bounded_by_requests_and_by_statements() {
     let config = Config {
         recent_requests_max: 100,

@@ -21,26 +21,41 @@ pub(super) fn append_template(path: &str, template: &mut String) {
             template.push('*');
             return;
         }
-        template.push_str(if is_value(segment) { "{id}" } else { segment });
+        match split_extension(segment) {
+            Some((stem, extension)) if is_identifier(stem.as_bytes()) => {
+                template.push_str("{id}");
+                template.push_str(extension);
+            }
+            _ if is_value(segment) => template.push_str("{id}"),
+            _ => template.push_str(segment),
+        }
     }
+}
+
+/// `7.json`: the value, and the extension with its dot.
+fn split_extension(segment: &str) -> Option<(&str, &str)> {
+    let at = segment.rfind('.')?;
+    let extension = &segment[at + 1..];
+    let plain = extension.bytes().all(|byte| byte.is_ascii_lowercase());
+    ((1..=5).contains(&extension.len()) && plain).then_some((&segment[..at], &segment[at..]))
 }
 
 /// Whether a segment looks like a value rather than a name.
 fn is_value(segment: &str) -> bool {
     let bytes = segment.as_bytes();
-    let Some(last) = bytes.last() else {
-        return false;
-    };
+    is_identifier(bytes)
+        || bytes.len() > SEGMENT_BYTES_MAX
+        // Encoded or structured text, such as an e-mail address or `lat,lon`.
+        || bytes.iter().any(|byte| !byte.is_ascii_graphic() || b"%@,;:=+|'\"<>(){}".contains(byte))
+}
+
+fn is_identifier(bytes: &[u8]) -> bool {
     is_number(bytes)
         || is_uuid(bytes)
         || is_long_hexadecimal(bytes)
         || is_date(bytes)
         || has_long_number(bytes)
         || is_token(bytes)
-        || bytes.len() > SEGMENT_BYTES_MAX
-        // Encoded or structured text, such as an e-mail address or `lat,lon`.
-        || bytes.iter().any(|byte| !byte.is_ascii_graphic() || b"%@,;:=+|'\"<>(){}".contains(byte))
-        || *last == b'.'
 }
 
 /// `7`, `-7`, `3.5`; but `v1` is a name.
@@ -154,6 +169,13 @@ mod tests {
                 "/getUserApplicationsByCompany",
             ),
             ("/files/site.css", "/files/site.css"),
+            ("/jobs/7.json", "/jobs/{id}.json"),
+            (
+                "/jobs/6fa459ea-ee8a-3ca4-894e-db77e160355e.pdf",
+                "/jobs/{id}.pdf",
+            ),
+            ("/jobs/7.", "/jobs/{id}"),
+            ("/..", "/.."),
             ("/a//b", "/a//b"),
             (
                 "/1/2/3/4/5/6/7/8/9/10/11/12/13/14",
