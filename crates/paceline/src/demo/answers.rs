@@ -117,3 +117,66 @@ fn headers(answer: &Answer) -> Vec<(String, String)> {
     headers.sort();
     headers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
+        let mut answer = Answer {
+            status,
+            headers: Default::default(),
+            body: body.into(),
+        };
+        for (name, value) in headers {
+            answer.headers.append(*name, value.parse().unwrap());
+        }
+        answer
+    }
+
+    #[test]
+    fn only_what_matters_is_a_difference() {
+        let direct = answer(200, &[("a", "1"), ("b", "2"), ("date", "now")], "body");
+        let check = |through: Answer, expected: Option<&str>| {
+            let found = difference(&direct, &through);
+            match (&found, expected) {
+                (None, None) => {}
+                (Some(found), Some(part)) => assert!(found.contains(part), "{found}"),
+                _ => panic!("{found:?} instead of {expected:?}"),
+            }
+        };
+        check(
+            answer(
+                200,
+                &[("b", "2"), ("a", "1"), ("paceline-request-id", "x")],
+                "body",
+            ),
+            None,
+        );
+        check(
+            answer(200, &[("a", "1"), ("b", "2"), ("keep-alive", "5")], "body"),
+            None,
+        );
+        check(
+            answer(201, &[("a", "1"), ("b", "2")], "body"),
+            Some("200 became 201"),
+        );
+        check(answer(200, &[("a", "1")], "body"), Some("[b: 2] became []"));
+        check(
+            answer(200, &[("a", "1"), ("b", "3")], "body"),
+            Some("[b: 2] became [b: 3]"),
+        );
+        check(
+            answer(200, &[("a", "1"), ("b", "2"), ("b", "2")], "body"),
+            Some("headers"),
+        );
+        check(
+            answer(200, &[("a", "1"), ("b", "2")], "boxy"),
+            Some("from byte 2"),
+        );
+        check(
+            answer(200, &[("a", "1"), ("b", "2")], "body "),
+            Some("from byte 4"),
+        );
+    }
+}

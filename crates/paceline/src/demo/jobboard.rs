@@ -6,10 +6,11 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use paceline_loadgen::Scenario;
 
-const SCENARIO: &str = include_str!("jobboard.toml");
-/// How many jobs there are for each company and each user.
+const SCENARIO: &str = include_str!("../../../../examples/jobboard/scenario.toml");
+/// The ranges in the scenario, which fit a board of the usual size.
+const RANGE_JOBS: &str = "{1..100000}";
+const RANGE_COMPANIES: &str = "{1..5000}";
 const JOBS_PER_COMPANY: u32 = 20;
-const JOBS_PER_USER: u32 = 5;
 
 /// The route that is known to run a query for each of its rows.
 pub(super) const ROUTE_N_PLUS_ONE: &str = "GET /jobs";
@@ -56,15 +57,12 @@ pub(super) fn serve(executable: &Path, database_url: &str, port: u16) -> Command
     command
 }
 
-/// What its users ask for.
+/// What its users ask for, of a board with so many jobs.
 pub(super) fn scenario(jobs: u32) -> anyhow::Result<Scenario> {
     let companies = (jobs / JOBS_PER_COMPANY).max(1);
-    // Half as many again as have an account.
-    let users = jobs / JOBS_PER_USER * 3 / 2;
     let text = SCENARIO
-        .replace("@jobs", &jobs.to_string())
-        .replace("@companies", &companies.to_string())
-        .replace("@users", &users.to_string());
+        .replace(RANGE_JOBS, &format!("{{1..{jobs}}}"))
+        .replace(RANGE_COMPANIES, &format!("{{1..{companies}}}"));
     Scenario::from_toml(&text).context("the demo's scenario")
 }
 
@@ -74,6 +72,7 @@ mod tests {
 
     #[test]
     fn the_scenario_is_sound_and_asks_the_known_route() {
+        assert!(SCENARIO.contains(RANGE_JOBS) && SCENARIO.contains(RANGE_COMPANIES));
         let scenario = scenario(1000).unwrap();
         assert!(
             scenario

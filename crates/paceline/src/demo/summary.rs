@@ -149,3 +149,91 @@ pub(super) fn routes(before: (&Measured, &[f64]), after: (&Measured, &[f64])) ->
         })
         .collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What a demo could find out.
+    pub(in crate::demo) fn summary() -> Summary {
+        let numbers = |ms: f64| Numbers {
+            p50_ms: Some(ms),
+            p95_ms: Some(2.0 * ms),
+            p99_ms: Some(3.0 * ms),
+            requests_per_s: 60.0,
+            error_rate: 0.0,
+            statements_per_request: 61.0,
+            requests: 1000,
+        };
+        let side = |ms: f64, connections_opened: i64, capacity_rps: Option<f64>| Side {
+            load: numbers(ms),
+            connections_opened,
+            capacity_rps,
+            requests_sent: 600,
+            paceline_cpu_us_per_request: capacity_rps.is_none().then_some(250.0),
+            schedule_lag_p99_ms: Some(0.1),
+        };
+        let finding = json!({
+            "kind": "n-plus-one", "route": "GET /jobs", "severity": "high", "title": "twenty",
+            "evidence": {"executions_per_request": 20.0}, "remedy": "write one",
+        });
+        Summary {
+            rate: 60.0,
+            before: side(40.0, 600, Some(100.0)),
+            observe: side(45.0, 600, None),
+            after: side(20.0, 10, Some(200.0)),
+            routes: vec![RouteSummary {
+                route: ROUTE_N_PLUS_ONE.to_owned(),
+                before: numbers(40.0),
+                after: numbers(20.0),
+            }],
+            findings: vec![serde_json::from_value(finding).unwrap()],
+            answers: Answers {
+                compared: 210,
+                different: Vec::new(),
+            },
+            verdict: "the verdict".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_json_has_the_agreed_shape() {
+        let json = serde_json::to_value(summary()).unwrap();
+        for key in [
+            "p50_ms",
+            "p95_ms",
+            "p99_ms",
+            "requests_per_s",
+            "error_rate",
+            "statements_per_request",
+            "connections_opened",
+            "capacity_rps",
+        ] {
+            assert!(
+                json["before"][key].is_number() && json["after"][key].is_number(),
+                "{key}"
+            );
+        }
+        assert_eq!(json["routes"][0]["route"], "GET /jobs");
+        assert_eq!(json["routes"][0]["after"]["p50_ms"], 20.0);
+        assert_eq!(
+            json["findings"][0]["evidence"]["executions_per_request"],
+            20.0
+        );
+    }
+
+    #[test]
+    fn a_missing_finding_or_a_different_answer_fails() {
+        assert!(summary().is_good());
+        let mut missing = summary();
+        missing.findings[0].route = Some("GET /jobs/{id}".to_owned());
+        assert!(!missing.is_good());
+        let mut different = summary();
+        different
+            .answers
+            .different
+            .push("GET /jobs: status".to_owned());
+        assert!(!different.is_good());
+    }
+}

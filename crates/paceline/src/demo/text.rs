@@ -249,3 +249,47 @@ impl Paint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::summary::tests::summary;
+
+    #[test]
+    fn the_text_has_everything_and_colours_only_when_asked() {
+        let summary = summary();
+        let text = whole(&summary, false);
+        for part in [
+            "1. n-plus-one on GET /jobs (high)",
+            "executions per request   20.0",
+            "remedy: write one",
+            "GET /jobs    40.0 →    20.0",
+            "database connections opened",
+            "the verdict",
+            "210 answers compared",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        assert!(!text.contains('\x1b'));
+        let coloured = whole(&summary, true);
+        assert!(
+            coloured.contains("\x1b[32m   40.0 →    20.0\x1b[0m"),
+            "{coloured}"
+        );
+    }
+
+    #[test]
+    fn differences_are_named() {
+        let mut summary = summary();
+        summary.answers.different = (0..12).map(|n| format!("GET /{n}: status")).collect();
+        let text = whole(&summary, false);
+        assert!(
+            text.contains("12 of 210 answers differ:\n  GET /0: status\n  GET /1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("GET /9") && !text.contains("GET /10"),
+            "{text}"
+        );
+    }
+}

@@ -110,3 +110,55 @@ fn change(before: f64, after: f64) -> String {
     let percent = (after / before - 1.0) * 100.0;
     format!("{percent:+.0} %")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::summary::tests::summary;
+
+    #[test]
+    fn gains_and_losses_are_told() {
+        let check = |change: &dyn Fn(&mut Summary), parts: &[&str]| {
+            let mut summary = summary();
+            change(&mut summary);
+            let sentence = verdict(&summary);
+            for part in parts {
+                assert!(sentence.contains(part), "{part} is not in: {sentence}");
+            }
+        };
+        check(
+            &|_| {},
+            &[
+                "the same 60 requests/s p95 went from 80.0 to 40.0 ms (-50 %)",
+                "connections opened from 600 to 10",
+                "capacity from 100 to 200 requests/s (+100 %); nothing got worse beyond noise.",
+            ],
+        );
+        check(
+            &|s| s.routes[0].after.p50_ms = Some(50.0),
+            &["; worse: p50 of GET /jobs 40.0 → 50.0 ms."],
+        );
+        check(
+            &|s| s.routes[0].after.p50_ms = Some(40.9),
+            &["nothing got worse"],
+        );
+        check(
+            &|s| s.after.capacity_rps = Some(80.0),
+            &["(-20 %); worse: capacity 100 → 80/s"],
+        );
+        check(
+            &|s| s.after.load.error_rate = 0.01,
+            &["worse: errors of all routes 0.00 → 1.00 %"],
+        );
+        check(
+            &|s| s.routes[0].after.statements_per_request = 62.0,
+            &["worse: statements per request of GET /jobs 61.0 → 62.0"],
+        );
+        // Of a few requests nothing is said.
+        check(
+            &|s| (s.routes[0].after.requests, s.routes[0].after.p50_ms) = (9, Some(500.0)),
+            &["nothing got worse"],
+        );
+        check(&|s| s.after.load.p95_ms = None, &["too few answers"]);
+    }
+}
