@@ -181,6 +181,21 @@ fn identical_runs_spare_all_but_one_of_each_set() {
 }
 
 #[test]
+fn the_time_of_rereads_after_a_write_is_not_lost() {
+    let mut scene = Scene::new();
+    request(
+        &mut scene,
+        &[times("c", [1; 5]), times("c!", [0]), times("c", [1; 2])].concat(),
+    );
+    let run = repetition(&scene, "c").identical;
+    let close = |time: Duration, millis: f64| (time.as_secs_f64() * 1e3 - millis).abs() < 1e-3;
+    assert!(
+        close(run.time, 5.0) && close(run.time_spared, 4.0),
+        "{run:?}"
+    );
+}
+
+#[test]
 fn the_statement_before_is_not_part_of_a_loop_itself() {
     let mut scene = Scene::new();
     // Two statements per row, in turn, after a list: both come after the list.
