@@ -21,7 +21,7 @@ pub(super) enum Field {
     Flag(At<bool>),
     Count(At<usize>, RangeInclusive<usize>),
     SmallCount(At<u32>, RangeInclusive<u32>),
-    /// In seconds.
+    /// The range is in milliseconds.
     Duration(At<Duration>, RangeInclusive<u64>),
     /// In bytes.
     Size(At<usize>, RangeInclusive<usize>),
@@ -69,8 +69,8 @@ impl From<String> for Refusal {
 impl Field {
     /// Reads a value into the draft.
     pub(super) fn set(&self, draft: &mut Draft, input: &Input) -> Result<(), Vec<Refusal>> {
-        if let Self::List(_, list) = self {
-            return self.set_list(draft, list, input);
+        if let Self::List(form, list) = self {
+            return self.set_list(draft, form, list, input);
         }
         self.set_single(draft, input)
             .map_err(|message| vec![message.into()])
@@ -130,8 +130,8 @@ impl Field {
             Self::Duration(_, range) => {
                 format!(
                     "duration, {} to {}",
-                    shown_seconds(range.start()),
-                    shown_seconds(range.end())
+                    shown_millis(range.start()),
+                    shown_millis(range.end())
                 )
             }
             Self::Size(_, range) => {
@@ -156,10 +156,10 @@ impl Field {
             Self::Duration(at, range) => {
                 let duration = units::parse_duration(self.with_unit(input)?)?;
                 let limits =
-                    Duration::from_secs(*range.start())..=Duration::from_secs(*range.end());
+                    Duration::from_millis(*range.start())..=Duration::from_millis(*range.end());
                 if !limits.contains(&duration) {
                     let shown = units::show_duration(duration);
-                    let (low, high) = (shown_seconds(range.start()), shown_seconds(range.end()));
+                    let (low, high) = (shown_millis(range.start()), shown_millis(range.end()));
                     return Err(format!("{shown} is out of range, which is {low} to {high}"));
                 }
                 *at(draft) = duration;
@@ -197,7 +197,13 @@ impl Field {
         Ok(())
     }
 
-    fn set_list(&self, draft: &mut Draft, list: &List, input: &Input) -> Result<(), Vec<Refusal>> {
+    fn set_list(
+        &self,
+        draft: &mut Draft,
+        form: &str,
+        list: &List,
+        input: &Input,
+    ) -> Result<(), Vec<Refusal>> {
         let elements: Vec<(Input, Option<Origin>)> = match input {
             Input::List(elements) => elements
                 .iter()
@@ -217,7 +223,10 @@ impl Field {
         for (element, place) in elements {
             let outcome = match element.text() {
                 Some(text) => (list.push)(draft, text),
-                None => Err(self.unexpected(&element)),
+                None => Err(format!(
+                    "expected {form}, found {}",
+                    element.describe(false)
+                )),
             };
             refusals.extend(outcome.err().map(|message| Refusal { place, message }));
         }
@@ -278,8 +287,8 @@ fn out_of_range(bytes: u64, range: &RangeInclusive<usize>) -> String {
     )
 }
 
-fn shown_seconds(seconds: &u64) -> String {
-    units::show_duration(Duration::from_secs(*seconds))
+fn shown_millis(millis: &u64) -> String {
+    units::show_duration(Duration::from_millis(*millis))
 }
 
 /// A TOML basic string.

@@ -107,32 +107,32 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "gateway.connect_timeout",
-        Field::Duration(|draft| &mut draft.gateway.connect_timeout, 0..=HOUR),
+        Field::Duration(|draft| &mut draft.gateway.connect_timeout, 1..=HOUR),
         "How long connecting to the application may take; after it, 502 or 504.",
     ),
     key(
         "gateway.response_timeout",
-        Field::Duration(|draft| &mut draft.gateway.response_timeout, 0..=DAY),
+        Field::Duration(|draft| &mut draft.gateway.response_timeout, 1..=DAY),
         "How long the application may take from the end of the request to the first byte of its answer; after it, 504.",
     ),
     key(
         "gateway.body_idle_timeout",
-        Field::Duration(|draft| &mut draft.gateway.body_idle_timeout, 0..=DAY),
+        Field::Duration(|draft| &mut draft.gateway.body_idle_timeout, 1..=DAY),
         "How long a body may stand still, either way.",
     ),
     key(
         "gateway.header_timeout",
-        Field::Duration(|draft| &mut draft.gateway.header_timeout, 0..=HOUR),
+        Field::Duration(|draft| &mut draft.gateway.header_timeout, 1..=HOUR),
         "How long a client may take for the headers of a request, and from connecting to its first byte.",
     ),
     key(
         "gateway.keep_alive_timeout",
-        Field::Duration(|draft| &mut draft.gateway.keep_alive_timeout, 0..=DAY),
+        Field::Duration(|draft| &mut draft.gateway.keep_alive_timeout, 1..=DAY),
         "How long a client may keep a connection without asking anything.",
     ),
     key(
         "gateway.upstream_idle_timeout",
-        Field::Duration(|draft| &mut draft.gateway.upstream_idle_timeout, 0..=HOUR),
+        Field::Duration(|draft| &mut draft.gateway.upstream_idle_timeout, 1..=HOUR),
         "How long a connection to the application is kept without use. It should be shorter than the application's own keep-alive.",
     ),
     key(
@@ -224,27 +224,27 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "postgres.wait_timeout",
-        Field::Duration(|draft| &mut draft.postgres.wait_timeout, 0..=HOUR),
+        Field::Duration(|draft| &mut draft.postgres.wait_timeout, 1..=HOUR),
         "How long a client waits for a server connection before it gets SQLSTATE 53300.",
     ),
     key(
         "postgres.connect_timeout",
-        Field::Duration(|draft| &mut draft.postgres.connect_timeout, 0..=HOUR),
+        Field::Duration(|draft| &mut draft.postgres.connect_timeout, 1..=HOUR),
         "How long opening a server connection may take, authentication included.",
     ),
     key(
         "postgres.login_timeout",
-        Field::Duration(|draft| &mut draft.postgres.login_timeout, 0..=HOUR),
+        Field::Duration(|draft| &mut draft.postgres.login_timeout, 1..=HOUR),
         "How long a client may take from connecting to the end of its authentication.",
     ),
     key(
         "postgres.idle_timeout",
-        Field::Duration(|draft| &mut draft.postgres.idle_timeout, 1..=30 * DAY),
+        Field::Duration(|draft| &mut draft.postgres.idle_timeout, SECOND..=30 * DAY),
         "A server connection that nobody has used for this long is closed.",
     ),
     key(
         "postgres.lifetime_max",
-        Field::Duration(|draft| &mut draft.postgres.lifetime_max, 1..=30 * DAY),
+        Field::Duration(|draft| &mut draft.postgres.lifetime_max, SECOND..=30 * DAY),
         "A server connection older than this is closed when it comes back.",
     ),
     key(
@@ -420,7 +420,8 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-const HOUR: u64 = 3_600;
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const UPSTREAM_FORM: &str = "a URL such as \"http://127.0.0.1:3000\"";

@@ -167,8 +167,11 @@ fn apply(setting: Setting, draft: &mut Draft, origins: &mut Origins, problems: &
 
 fn unknown_key(path: &str, origin: Origin) -> Problem {
     let problem = Problem::error(origin.clone(), None, format!("there is no key {path:?}"));
+    if !path.is_empty() && keys::section_exists(path) {
+        return problem.hint(format!("It is a section: [{path}]"));
+    }
     let Some(near) = keys::nearest(path) else {
-        return problem.hint("`paceline check --reference` lists every key");
+        return problem.hint("See `paceline check --reference` for every key");
     };
     let name = match &origin {
         Origin::Environment { .. } => environment::variable(near),

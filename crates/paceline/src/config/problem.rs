@@ -114,7 +114,8 @@ impl fmt::Display for Problem {
         }
         f.write_str(&self.message)?;
         match &self.hint {
-            Some(hint) => write!(f, ". {hint}"),
+            Some(hint) if hint.ends_with('?') => write!(f, ". {hint}"),
+            Some(hint) => write!(f, ". {hint}."),
             None => f.write_str("."),
         }
     }

@@ -1,1 +1,491 @@
+use super::*;
 
+/// Loads a file's text together with variables and flags.
+fn load_all(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Loaded {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("p.toml");
+    std::fs::write(&file, text).expect("a file in it");
+    let loaded = load(Sources {
+        file: Some(file.clone()),
+        environment: variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        flags: flags
+            .iter()
+            .map(|(path, value)| Flag {
+                name: format!("--set {path}"),
+                path: (*path).to_owned(),
+                value: (*value).to_owned(),
+            })
+            .collect(),
+    });
+    let shown = |origin: &Origin| match origin {
+        Origin::File { file: name, .. } => *name == file.display().to_string(),
+        _ => true,
+    };
+    assert!(loaded.problems.iter().all(|problem| shown(&problem.origin)));
+    loaded
+}
+
+/// The problems as `line:column key message-and-hint`.
+fn problems(loaded: &Loaded) -> Vec<String> {
+    let place = |origin: &Origin| match origin {
+        Origin::File { line, column, .. } => format!("{line}:{column}"),
+        other => other.to_string(),
+    };
+    let shown = |problem: &Problem| {
+        let line = problem.to_string();
+        let said = line
+            .split_once(&format!("{}: ", problem.origin))
+            .map_or("", |(_, said)| said);
+        format!("{} {said}", place(&problem.origin))
+    };
+    loaded.problems.iter().map(shown).collect()
+}
+
+const UPSTREAM: &str = "[gateway]\nupstream = \"http://127.0.0.1:3000\"\n";
+
+fn check(text: &str, expected: &[&str]) {
+    let loaded = load_all(text, &[], &[]);
+    let found = problems(&loaded);
+    assert_eq!(found.len(), expected.len(), "{text}\n{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            found.contains(expected),
+            "{text}\n{found}\nlacks\n{expected}"
+        );
+    }
+    let errors = found.iter().any(|problem| problem.contains(" error: "));
+    assert_eq!(loaded.config.is_none(), errors, "{text}");
+}
+
+#[test]
+fn wrong_values_are_told_with_their_place_and_the_right_form() {
+    let rows: &[(&str, &str)] = &[
+        (
+            "mode = \"fast\"",
+            "3:1 error: mode: expected one of \"observe\", \"fix\", found \"fast\"",
+        ),
+        (
+            "mode = 3",
+            "expected one of \"observe\", \"fix\", found the number 3",
+        ),
+        (
+            "workers = 0",
+            "workers: expected a whole number from 1 to 256, found the number 0",
+        ),
+        ("workers = 257", "found the number 257"),
+        ("workers = -1", "found the number -1"),
+        (
+            "workers = 99999999999999999999999999",
+            "found the number 99999999999999999999999999",
+        ),
+        ("workers = 1.5", "found a number with a fraction"),
+        ("workers = \"2\"", "found \"2\""),
+        ("workers = true", "found the boolean true"),
+        ("workers = [1]", "found a list"),
+        (
+            "drain_timeout = 10",
+            "found the number 10, which has no unit",
+        ),
+        ("drain_timeout = \"10 sec\"", "\"sec\" is not a unit here"),
+        (
+            "drain_timeout = \"2d\"",
+            "2d is out of range, which is 0ms to 1d",
+        ),
+        (
+            "gateway.connect_timeout = \"0ms\"",
+            "0ms is out of range, which is 1ms to 1h",
+        ),
+        (
+            "gateway.listen = \"localhost\"",
+            "expected an address and port such as \"127.0.0.1:8080\"",
+        ),
+        (
+            "gateway.header_bytes_max = \"1B\"",
+            "1B is out of range, which is 8KiB to 256KiB",
+        ),
+        ("gateway.header_bytes_max = 1", "which has no unit"),
+        (
+            "gateway.body_bytes_max = \"lots\"",
+            "a size such as \"16MiB\", or \"none\"",
+        ),
+        (
+            "gateway.trust_forwarded = \"yes\"",
+            "expected true or false, found \"yes\"",
+        ),
+        (
+            "gateway.upstream = \"https://a\"",
+            "TLS to the application is not supported",
+        ),
+        (
+            "gateway = 1",
+            "there is no key \"gateway\". It is a section: [gateway]",
+        ),
+        ("postgres.url = \"mysql://a\"", "begins with postgres://"),
+        ("postgres.url = 5", "expected a URL such as \"postgres://"),
+        ("journal.routes = \"/a\"", "expected a list, each a path"),
+        (
+            "admin.allowed_hosts = [\"a:1\"]",
+            "\"a:1\" is not a host name",
+        ),
+        (
+            "log.level = \"loud\"",
+            "expected one of \"error\", \"warn\"",
+        ),
+        ("log.format = \"xml\"", "expected one of \"text\", \"json\""),
+        (
+            "lisen = 1",
+            "there is no key \"lisen\". Did you mean \"gateway.listen\"?",
+        ),
+        ("pool_size = 1", "Did you mean \"postgres.pool_size\"?"),
+        ("gateway.url = \"x\"", "Did you mean \"postgres.url\"?"),
+        ("gateway.colour = 1", "See `paceline check --reference`"),
+        (
+            "gateway.listen.port = 1",
+            "there is no section [gateway.listen]",
+        ),
+        (
+            "[[gateway]]\nlisten = 1",
+            "there is no key \"gateway\". It is a section: [gateway]",
+        ),
+        (
+            "[gatewy]\nlisten = 1",
+            "there is no section [gatewy]. Did you mean [gateway]?",
+        ),
+        (
+            "[colours]",
+            "there is no section [colours]. The sections are [gateway], [postgres]",
+        ),
+    ];
+    for (line, expected) in rows {
+        // A key of the top level cannot follow a section, so that the halves are switched on by dotted keys above.
+        let text =
+            format!("admin.listen = \"127.0.0.1:1\"\npostgres.idle_timeout = \"1s\"\n{line}\n");
+        let found = problems(&load_all(
+            &text,
+            &[("PACELINE__POSTGRES__URL", "postgres://a/b")],
+            &[],
+        ));
+        assert!(
+            found.iter().any(|problem| problem.contains(expected)),
+            "{line}\n{found:#?}\nlacks {expected}"
+        );
+    }
+}
+
+#[test]
+fn many_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    check(
+        "mode = \"fast\"\nwrokers = 2\n\n[gateway]\n  listen = 8080\nupstream = \"ftp://a\"\n[journal]\nroutes = [\"/a\",\n  7, \"b\"]\n[oops]\nx = \n",
+        &[
+            "1:1 error: mode: ",
+            "2:1 error: there is no key \"wrokers\". Did you mean \"workers\"?",
+            "5:3 error: gateway.listen: ",
+            "6:1 error: gateway.upstream: ",
+            "9:3 error: journal.routes: expected a path with names for what varies, such as \"/jobs/{id}\", found the number 7",
+            "9:6 error: journal.routes: ",
+            "10:2 error: there is no section [oops]",
+            "11:5 error: ",
+        ],
+    );
+}
+
+#[test]
+fn what_does_not_fit_together_is_told() {
+    check(
+        "",
+        &["configuration error: neither gateway.upstream nor postgres.url is set"],
+    );
+    check(
+        "[gateway]\nlisten = \"127.0.0.1:1\"\n",
+        &["gateway.upstream is not set", "neither gateway.upstream"],
+    );
+    check(
+        &format!("{UPSTREAM}[postgres]\npool_size = 3\n"),
+        &["4:1 warning: postgres.pool_size: it has no effect, because postgres.url is not set"],
+    );
+    check(
+        &format!("{UPSTREAM}[admin]\nlisten = \"127.0.0.1:8080\"\n"),
+        &["4:1 error: admin.listen: gateway.listen listens on port 8080 too"],
+    );
+    check(
+        &format!("{UPSTREAM}listen = \"0.0.0.0:9090\"\n"),
+        &["3:1 error: gateway.listen: admin.listen listens on port 9090 too"],
+    );
+    check(
+        &format!("{UPSTREAM}listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n"),
+        &[],
+    );
+    check(
+        &format!("{UPSTREAM}listen = \"127.0.0.1:3000\"\n"),
+        &["2:1 error: gateway.upstream: it is gateway.listen itself"],
+    );
+    check(
+        "[gateway]\nupstream = \"http://localhost:8080\"\n",
+        &["it is gateway.listen itself"],
+    );
+    check("[gateway]\nupstream = \"http://10.0.0.1:8080\"\n", &[]);
+    check(
+        "[postgres]\nurl = \"postgres://a:b@localhost:6432/a\"\n",
+        &["it is postgres.listen itself"],
+    );
+    check(
+        &format!("{UPSTREAM}[admin]\nlisten = \"0.0.0.0:9090\"\n"),
+        &["4:1 warning: admin.listen: the admin port has no authentication"],
+    );
+    check(
+        &format!("{UPSTREAM}[admin]\nlisten = \"0.0.0.0:9090\"\nallow_remote = true\n"),
+        &[],
+    );
+    check(
+        "[postgres]\nlisten = \"0.0.0.0:6432\"\nurl = \"postgres://a@db/a\"\n",
+        &["2:1 error: postgres.listen: the database's URL has no password"],
+    );
+    check(
+        "mode = \"observe\"\n[postgres]\nlisten = \"0.0.0.0:6432\"\nurl = \"postgres://a@db/a\"\n",
+        &[],
+    );
+    check(
+        "[postgres]\nlisten = \"0.0.0.0:6432\"\nurl = \"postgres://a:b@db/a\"\n",
+        &[],
+    );
+    check(
+        "[postgres]\nurl = \"postgres://a@db/a\"\nurl_file = \"/x\"\n",
+        &["postgres.url_file: there is postgres.url too"],
+    );
+    check(
+        "[postgres]\nurl = \"postgres://a@db/a\"\npassword_file = \"/does/not/exist\"\n",
+        &["3:1 error: postgres.password_file: /does/not/exist could not be read"],
+    );
+}
+
+#[test]
+fn the_stronger_source_wins_and_every_source_is_checked() {
+    let text =
+        "mode = \"observe\"\n[gateway]\nupstream = \"http://file:1\"\nlisten = \"127.0.0.1:1\"\n";
+    let loaded = load_all(
+        text,
+        &[
+            ("PACELINE__GATEWAY__UPSTREAM", "http://variable:1"),
+            ("PACELINE__MODE", "fix"),
+        ],
+        &[("gateway.upstream", "http://flag:1")],
+    );
+    let config = loaded.config.expect("a right configuration");
+    let gateway = config.gateway.expect("the HTTP half");
+    assert_eq!(gateway.upstream.to_string(), "http://flag:1");
+    assert_eq!(gateway.listen.port(), 1);
+    assert!(config.mode == draft::Mode::Fix && !gateway.observe);
+    let of = |key: &str| {
+        loaded
+            .settings
+            .iter()
+            .find(|s| s.key == key)
+            .map(|s| s.origin.to_string())
+    };
+    assert_eq!(
+        of("gateway.upstream").as_deref(),
+        Some("--set gateway.upstream")
+    );
+    assert_eq!(of("mode").as_deref(), Some("PACELINE__MODE"));
+    assert!(of("gateway.listen").is_some_and(|origin| origin.ends_with("p.toml:4:1")));
+
+    let wrong = load_all(
+        "mode = \"x\"\n",
+        &[
+            ("PACELINE__MODE", "y"),
+            ("PACELINE__NO__KEY", "1"),
+            ("PACELINE__GATEWAY__LISTN", "1"),
+        ],
+        &[
+            ("mode", "fix"),
+            ("gateway.upstream", "http://a:1"),
+            ("mod", "1"),
+        ],
+    );
+    let found = problems(&wrong);
+    let expected = [
+        "1:1 error: mode: ",
+        "PACELINE__GATEWAY__LISTN error: there is no key \"gateway.listn\". Did you mean \"PACELINE__GATEWAY__LISTEN\"?",
+        "PACELINE__MODE error: mode: expected one of",
+        "PACELINE__NO__KEY error: there is no key \"no.key\"",
+        "--set mod error: there is no key \"mod\". Did you mean \"mode\"?",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn untyped_sources_mean_what_the_key_takes() {
+    let flags = [
+        ("gateway.upstream", "http://a:1"),
+        ("workers", "3"),
+        ("gateway.trust_forwarded", "true"),
+        ("journal.routes", "/a/{id}, GET /b"),
+        ("postgres.wait_timeout", "250ms"),
+        ("gateway.body_bytes_max", "1MiB"),
+        ("admin.allowed_hosts", ""),
+    ];
+    let loaded = load_all("[admin]\nallowed_hosts = [\"A.example\"]\n", &[], &flags);
+    let config = loaded.config.expect("a right configuration");
+    let gateway = config.gateway.expect("the HTTP half");
+    assert_eq!((config.workers, gateway.trust_forwarded), (3, true));
+    assert_eq!(gateway.body_bytes_max, Some(1 << 20));
+    assert_eq!(config.admin.allowed_hosts, Vec::<String>::new());
+    let routes: Vec<_> = config
+        .journal
+        .route_templates
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(routes, ["/a/{id}", "GET /b"]);
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_shown() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let (password, url) = (
+        path("password", "hush-1\n"),
+        path("url", "postgres://u:hush-2@h:1/d\n"),
+    );
+    let (empty, two) = (path("empty", "\n"), path("two", "a\nb\n"));
+
+    let loaded = load_all(
+        &format!("[postgres]\nurl = \"postgres://u@h:1/d\"\npassword_file = \"{password}\"\n"),
+        &[],
+        &[],
+    );
+    let database = loaded
+        .config
+        .and_then(|config| config.postgres)
+        .expect("the Postgres half")
+        .database;
+    assert_eq!(database.password.as_deref(), Some("hush-1"));
+
+    let loaded = load_all(&format!("[postgres]\nurl_file = \"{url}\"\n"), &[], &[]);
+    let database = loaded
+        .config
+        .and_then(|config| config.postgres)
+        .expect("the Postgres half")
+        .database;
+    assert_eq!(
+        (database.password.as_deref(), database.port),
+        (Some("hush-2"), 1)
+    );
+
+    // The stronger source wins between the two ways to give the URL.
+    let stronger = [("postgres.url", "postgres://u:hush-3@other/d")];
+    let loaded = load_all(
+        &format!("[postgres]\nurl_file = \"{url}\"\n"),
+        &[],
+        &stronger,
+    );
+    let shown = format!("{:?} {:?}", loaded.config, loaded.settings);
+    assert!(
+        shown.contains("postgres://u:***@other:5432/d") && !shown.contains("hush"),
+        "{shown}"
+    );
+
+    for (file, expected) in [(&empty, "must hold one line"), (&two, "must hold one line")] {
+        let loaded = load_all(&format!("[postgres]\nurl_file = \"{file}\"\n"), &[], &[]);
+        assert!(
+            problems(&loaded)
+                .iter()
+                .any(|problem| problem.contains(expected))
+        );
+    }
+    for wrong in [
+        "postgres://u:hush/4@h/d",
+        "postgres://u:hush?4@h/d",
+        "hush",
+        "postgres://u:p@h:hush/d?hush=4",
+    ] {
+        let loaded = load_all("", &[("PACELINE__POSTGRES__URL", wrong)], &[]);
+        let found = problems(&loaded);
+        let shown = format!("{found:?} {loaded:?}");
+        assert!(!found.is_empty(), "{wrong}");
+        assert!(
+            wrong.contains("h:hush") || !shown.contains("hush"),
+            "{wrong}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem() {
+    let sources = Sources {
+        file: Some("/does/not/exist.toml".into()),
+        ..Sources::default()
+    };
+    let loaded = load(sources);
+    assert!(
+        loaded.problems[0]
+            .to_string()
+            .starts_with("/does/not/exist.toml:1:1: error: the file could not be read")
+    );
+    assert!(loaded.config.is_none());
+}
+
+#[test]
+fn every_key_takes_its_own_default_back() {
+    let mut defaults = Draft::default();
+    for key in keys::KEYS {
+        let Some(shown) = key.field.show(&mut defaults) else {
+            continue;
+        };
+        let name = key.path.rsplit('.').next().expect("a last name");
+        let contents = file::read("p", &format!("{name} = {shown}\n"));
+        assert_eq!(contents.problems, [], "{}", key.path);
+        let mut draft = Draft::default();
+        let set = key.field.set(&mut draft, &contents.settings[0].input);
+        assert!(set.is_ok(), "{} = {shown}: {set:?}", key.path);
+        assert_eq!(key.field.show(&mut draft), Some(shown), "{}", key.path);
+    }
+}
+
+#[test]
+fn every_key_has_a_section_a_text_and_a_place_of_its_own() {
+    for (at, key) in keys::KEYS.iter().enumerate() {
+        assert!(
+            keys::section_exists(keys::section_of(key.path)),
+            "{}",
+            key.path
+        );
+        assert!(key.about.ends_with('.'), "{}", key.path);
+        assert!(
+            keys::KEYS[..at].iter().all(|other| other.path != key.path),
+            "{} twice",
+            key.path
+        );
+    }
+}
+
+#[test]
+fn the_example_of_the_reference_is_right() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let password = folder.path().join("password");
+    std::fs::write(&password, "secret").expect("a file");
+    let text =
+        reference::EXAMPLE.replace("/run/secrets/app-password", &password.display().to_string());
+    check(&text, &[]);
+}
+
+#[test]
+fn the_committed_reference_is_the_printed_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    let hint = "run `cargo run -p paceline -- check --reference > docs/configuration.md`";
+    assert!(
+        committed == reference::page(),
+        "docs/configuration.md is not up to date: {hint}"
+    );
+}

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::commands::COULD_NOT_RUN;
 use crate::config::Config;
-use sockets::Sockets;
+use sockets::{Addresses, Sockets};
 use workers::Workers;
 
 /// The halves that run; workers share them.
@@ -59,11 +59,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         admin_ends,
     )?;
     let mut workers = Workers::start(sockets.workers, &halves, &accepting_ends)?;
-    info!(
-        mode = config.mode.word(),
-        workers = config.workers,
-        "Paceline is running."
-    );
+    announce(&config, &sockets.addresses);
     // 5. Until somebody says so, or something breaks.
     let end = signals.wait(&mut workers);
     // 6. Not ready first, so that balancers look elsewhere; then no new connections; then nothing.
@@ -89,6 +85,23 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         signals::End::Signal => ExitCode::SUCCESS,
         signals::End::WorkerFailed => ExitCode::from(COULD_NOT_RUN),
     })
+}
+
+/// Says where it listens.
+fn announce(config: &Config, addresses: &Addresses) {
+    if let (Some(gateway), Some(listen)) = (&config.gateway, addresses.http) {
+        info!(%listen, upstream = %gateway.upstream, "Listening for HTTP.");
+    }
+    if let (Some(postgres), Some(listen)) = (&config.postgres, addresses.postgres) {
+        info!(%listen, database = %postgres.database, "Listening for Postgres clients.");
+    }
+    info!(listen = %addresses.admin, "Listening for health, metrics and API.");
+    info!(
+        mode = config.mode.word(),
+        workers = config.workers,
+        version = env!("CARGO_PKG_VERSION"),
+        "Paceline is running."
+    );
 }
 
 fn halves(config: &Config, journal: &Arc<Journal>) -> anyhow::Result<Halves> {

@@ -4,7 +4,6 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context as _;
 use paceline_listen::bind;
-use tracing::info;
 
 use crate::config::Config;
 
@@ -20,6 +19,15 @@ pub(super) struct WorkerSockets {
 pub(super) struct Sockets {
     pub(super) workers: Vec<WorkerSockets>,
     pub(super) admin: TcpListener,
+    pub(super) addresses: Addresses,
+}
+
+/// Where the process listens: what was really bound, which differs where port 0 was asked for.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) http: Option<SocketAddr>,
+    pub(super) postgres: Option<SocketAddr>,
+    pub(super) admin: SocketAddr,
 }
 
 impl Sockets {
@@ -27,34 +35,40 @@ impl Sockets {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         let mut workers = Vec::new();
         workers.resize_with(config.workers, WorkerSockets::default);
+        let (mut http, mut postgres) = (None, None);
         if let Some(gateway) = &config.gateway {
             let listeners = bind(gateway.listen, config.workers)?;
-            info!(listen = %address(&listeners, gateway.listen), upstream = %gateway.upstream, "HTTP.");
+            http = Some(address(&listeners)?);
             for (worker, listener) in workers.iter_mut().zip(listeners) {
                 worker.http = Some(listener);
             }
         }
-        if let Some(postgres) = &config.postgres {
-            let listeners = bind(postgres.listen, config.workers)?;
-            info!(listen = %address(&listeners, postgres.listen), database = %postgres.database, "Postgres.");
+        if let Some(proxy) = &config.postgres {
+            let listeners = bind(proxy.listen, config.workers)?;
+            postgres = Some(address(&listeners)?);
             for (worker, listener) in workers.iter_mut().zip(listeners) {
                 worker.postgres = Some(listener);
             }
         }
         let admin = bind(config.admin.listen, 1)?;
-        info!(listen = %address(&admin, config.admin.listen), "Health, metrics and API.");
+        let addresses = Addresses {
+            http,
+            postgres,
+            admin: address(&admin)?,
+        };
         let admin = admin
             .into_iter()
             .next()
             .context("The admin port was bound to no socket")?;
-        Ok(Self { workers, admin })
+        Ok(Self {
+            workers,
+            admin,
+            addresses,
+        })
     }
 }
 
-/// The address that was really bound, which differs where port 0 was asked for.
-fn address(listeners: &[TcpListener], configured: SocketAddr) -> SocketAddr {
-    let bound = listeners
-        .first()
-        .and_then(|listener| listener.local_addr().ok());
-    bound.unwrap_or(configured)
+fn address(listeners: &[TcpListener]) -> anyhow::Result<SocketAddr> {
+    let first = listeners.first().context("A port was bound to no socket")?;
+    Ok(first.local_addr()?)
 }
