@@ -1,5 +1,6 @@
 //! One client connection: one task that reads, forwards and answers, from the first byte to the last.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ pub(crate) async fn serve(
         hop: Hop::new(peer.ip()),
         watch: Rc::clone(&watch),
         worker: Rc::clone(worker),
+        unfinished: RefCell::default(),
     });
     let service = service_fn(move |request| {
         let client = Rc::clone(&client);
@@ -170,7 +172,7 @@ async fn finish(stream: ClientStream, watch: &Watch, end: End) {
 }
 
 fn cut(tcp: &TcpStream, watch: &Watch) {
-    if watch.is_length_unknown() {
+    if watch.must_reset() {
         // If this fails, the connection is gone already.
         let _ = tcp.set_zero_linger();
     }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tracing::debug;
 
 use crate::config::Upstream;
@@ -42,6 +44,18 @@ pub(crate) struct Pool {
 pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
     heard: Rc<Cell<bool>>,
+    driver: Driver,
+}
+
+/// The task that moves a connection's bytes. Dropping this ends it at once, also when the application neither reads nor
+/// closes.
+#[derive(Debug)]
+pub(crate) struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Why no connection could be opened.
@@ -99,33 +113,44 @@ impl Pool {
             tcp,
             heard: Rc::clone(&heard),
         };
-        let (sender, driver) = http1::Builder::new()
+        let (sender, mut connection) = http1::Builder::new()
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Io(io::Error::other(error)))?;
         let open = Open::new(&self.tally);
-        tokio::task::spawn_local(async move {
+        // Not hyper's own end of a connection: that waits until all is written, and an application that does not read
+        // would keep it for ever.
+        let driver = tokio::task::spawn_local(async move {
             let _open = open;
-            if let Err(error) = driver.await {
+            if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
                 debug!(%error, "A connection to the application ended.");
             }
         });
-        Ok(Connection { sender, heard })
+        Ok(Connection {
+            sender,
+            heard,
+            driver: Driver(driver.abort_handle()),
+        })
     }
 
-    /// Keeps a connection for the next request, if it can carry one.
-    pub(crate) fn give_back(&self, connection: Connection, now: Instant) {
-        if !connection.sender.is_ready() || self.idle_max == 0 {
-            return;
+    /// Keeps a connection for the next request. One whose application has answered while it is still being sent the
+    /// request comes back: it lives as long as there is somebody to send the rest.
+    pub(crate) fn give_back(&self, connection: Connection, now: Instant) -> Option<Driver> {
+        if !connection.sender.is_ready() {
+            let unfinished = !connection.sender.is_closed();
+            return unfinished.then_some(connection.driver);
         }
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= self.idle_max {
             idle.pop_front();
         }
-        idle.push_back(Idle {
-            connection,
-            since: now,
-        });
+        if self.idle_max > 0 {
+            idle.push_back(Idle {
+                connection,
+                since: now,
+            });
+        }
+        None
     }
 
     /// Closes what was not used for too long. Returns how long until there may be something to close again.

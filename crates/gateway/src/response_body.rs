@@ -11,8 +11,9 @@ use paceline_journal::LoadError;
 
 use crate::pool::Connection;
 use crate::request_body::Expectation;
+use crate::stages::Client;
 use crate::stages::observe::Record;
-use crate::watch::{Stalled, Watch};
+use crate::watch::Stalled;
 
 /// The body that hyper's server sends.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(crate) enum ResponseBody {
 pub(crate) struct Exchange {
     pub(crate) connection: Option<Connection>,
     pub(crate) record: Record,
-    pub(crate) watch: Rc<Watch>,
+    pub(crate) client: Rc<Client>,
     /// Only held: dropping it lets go of a request body that nobody asked for.
     pub(crate) _expectation: Option<Expectation>,
 }
@@ -56,9 +57,10 @@ impl Exchange {
     fn complete(&mut self) {
         let now = Instant::now();
         self.record.complete(now);
-        self.watch.answered(now);
+        self.client.watch.answered(now);
         if let Some(connection) = self.connection.take() {
-            self.record.worker().pool.give_back(connection, now);
+            *self.client.unfinished.borrow_mut() =
+                self.client.worker.pool.give_back(connection, now);
         }
     }
 
@@ -72,7 +74,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         // Complete or failed, this changes nothing. Otherwise the client has gone, which the record says by itself, or
         // the connection's time was over.
-        if self.watch.expired() == Some(Stalled::Upstream) {
+        if self.client.watch.expired() == Some(Stalled::Upstream) {
             self.record.fail(LoadError::BodyTimeout, Instant::now());
         }
     }
@@ -100,7 +102,7 @@ impl Body for ResponseBody {
                 if incoming.is_end_stream() || frame.is_trailers() {
                     exchange.complete();
                 } else {
-                    exchange.watch.answering(Instant::now());
+                    exchange.client.watch.answering(Instant::now());
                 }
             }
             Some(Err(_)) => exchange.failed(),

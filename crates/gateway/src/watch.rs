@@ -34,7 +34,7 @@ pub(crate) struct Watch {
     peer_closed: Cell<bool>,
     write_blocked: Cell<bool>,
     head_began: Cell<Instant>,
-    length_unknown: Cell<bool>,
+    ends_by_closing: Cell<bool>,
 }
 
 /// Who let a request stand still until its time was over.
@@ -94,7 +94,7 @@ impl Watch {
             peer_closed: Cell::new(false),
             write_blocked: Cell::new(false),
             head_began: Cell::new(now),
-            length_unknown: Cell::new(false),
+            ends_by_closing: Cell::new(false),
         }
     }
 
@@ -203,14 +203,14 @@ impl Watch {
         self.enter(Phase::Idle, now + self.patience.keep_alive);
     }
 
-    /// The answer's length is known to nobody before its end. To a client that knows no chunks, closing the connection
-    /// is the end, and an answer cut short would look whole.
-    pub(crate) fn length_unknown(&self, unknown: bool) {
-        self.length_unknown.set(unknown);
+    /// The answer has neither length nor chunks: to its client, the end of the connection is the end of the body, and an
+    /// answer cut short would look whole if the connection were not reset.
+    pub(crate) fn ends_by_closing(&self, so: bool) {
+        self.ends_by_closing.set(so);
     }
 
-    pub(crate) fn is_length_unknown(&self) -> bool {
-        self.length_unknown.get()
+    pub(crate) fn must_reset(&self) -> bool {
+        self.ends_by_closing.get()
     }
 
     /// The deadline has passed: what now?

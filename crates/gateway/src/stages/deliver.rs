@@ -80,9 +80,10 @@ impl<'a> Deliver<'a> {
         })
     }
 
-    /// Ties the rest of the exchange to the body's end.
+    /// Ties the rest of the exchange to the body's end. `version` is the client's.
     pub(crate) fn body(
         client: &Rc<Client>,
+        version: Version,
         passed: Passed,
         record: Record,
     ) -> Response<ResponseBody> {
@@ -91,13 +92,14 @@ impl<'a> Deliver<'a> {
             connection,
             expectation,
         } = passed;
+        let unknown = response.body().size_hint().exact().is_none();
         client
             .watch
-            .length_unknown(response.body().size_hint().exact().is_none());
+            .ends_by_closing(unknown && version == Version::HTTP_10);
         let exchange = Exchange {
             connection: Some(connection),
             record,
-            watch: Rc::clone(&client.watch),
+            client: Rc::clone(client),
             _expectation: expectation,
         };
         response.map(|incoming| ResponseBody::streamed(incoming, exchange))

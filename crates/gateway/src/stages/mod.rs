@@ -9,6 +9,7 @@ pub(crate) mod observe;
 mod route;
 mod upstream;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use self::observe::{Observe, Record};
 use self::route::Route;
 use self::upstream::Upstream;
 use crate::headers::Survey;
+use crate::pool::Driver;
 use crate::request_body::RequestBody;
 use crate::respond::{self, Refusal};
 use crate::response_body::ResponseBody;
@@ -36,6 +38,8 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) watch: Rc<Watch>,
     pub(crate) hop: Hop,
+    /// A connection to the application on which the rest of a request is still being sent, although it is answered.
+    pub(crate) unfinished: RefCell<Option<Driver>>,
 }
 
 /// Answers a request: with what the application says, or with a problem.
@@ -44,8 +48,9 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let mut record = Record::new(&client.worker, client.watch.request());
+    let version = request.version();
     match pass(&client, request, &mut record).await {
-        Ok(passed) => Deliver::body(&client, passed, record),
+        Ok(passed) => Deliver::body(&client, version, passed, record),
         Err(refusal) => {
             let id = record.refused(refusal);
             // The bytes are few and ready: from here on the connection waits for its next request.

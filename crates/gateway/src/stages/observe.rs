@@ -89,10 +89,6 @@ impl Record {
         }
     }
 
-    pub(crate) fn worker(&self) -> &Worker {
-        &self.worker
-    }
-
     /// When the request's first byte had come.
     pub(crate) fn started(&self) -> Instant {
         self.started

@@ -1,0 +1,102 @@
+//! What the journal learns, and what the application gets to see of the trace.
+
+use std::collections::HashSet;
+
+use paceline_journal::{RequestId, TraceParent};
+use paceline_testkit::origin::Origin;
+use paceline_testkit::{http, wait_until};
+
+use crate::support::{LONG, Running};
+
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
+#[test]
+fn every_request_has_a_trace_of_its_own() {
+    let origin = Origin::start(|_, peer| peer.respond(200, &[], b"ok"));
+    let running = Running::before(&origin.url(""));
+    for _ in 0..20 {
+        http::request("GET", &running.url("/"), &[("traceparent", CALLER)], b"");
+    }
+    let parents: HashSet<_> = origin
+        .requests()
+        .iter()
+        .map(|request| TraceParent::parse(request.header("traceparent").unwrap()).unwrap())
+        .collect();
+    assert_eq!(parents.len(), 20);
+    let caller = TraceParent::parse(CALLER).unwrap();
+    assert!(parents.iter().all(|parent| parent.flags.sampled()));
+    assert!(
+        parents
+            .iter()
+            .all(|parent| parent.trace_id != caller.trace_id)
+    );
+}
+
+#[test]
+fn the_caller_is_linked_and_other_tracers_fall_silent() {
+    let origin = Origin::start(|_, peer| peer.respond(200, &[], b"ok"));
+    let running = Running::before(&origin.url(""));
+    let fields = [
+        ("traceparent", CALLER),
+        ("tracestate", "vendor=1"),
+        ("b3", "0"),
+        ("X-B3-TraceId", "1"),
+        ("uber-trace-id", "1"),
+        ("x-datadog-trace-id", "1"),
+        ("x-amzn-trace-id", "1"),
+        ("x-request-id", "mine"),
+    ];
+    let response = http::request("GET", &running.url("/"), &fields, b"");
+    let request = origin.requests().pop().unwrap();
+    for (name, _) in &fields[1..7] {
+        assert_eq!(request.header(&name.to_lowercase()), None, "{name}");
+    }
+    assert_eq!(request.header("x-request-id"), Some("mine"));
+    let traces = request
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "traceparent");
+    let parent = TraceParent::parse(&traces.map(|(_, value)| value.as_str()).collect::<String>());
+    let id = RequestId::from(parent.unwrap().trace_id);
+    assert_eq!(
+        response.header("paceline-request-id"),
+        Some(id.to_string().as_str())
+    );
+    let record = running.only_request();
+    assert_eq!((record.id, record.caller), (id, TraceParent::parse(CALLER)));
+    assert!(running.journal.request(&id).is_some());
+}
+
+#[test]
+fn a_request_is_recorded_with_route_status_size_and_times() {
+    let origin = Origin::start(|_, peer| peer.respond(418, &[], b"teapot"));
+    let running = Running::before(&origin.url(""));
+    http::get(&running.url("/pots/42?colour=blue"));
+    let record = running.only_request();
+    assert_eq!(&*record.route, "GET /pots/{id}");
+    assert_eq!(
+        (record.status, record.response_bytes, record.error),
+        (Some(418), 6, None)
+    );
+    let (connected, first, whole) = (
+        record.connected.unwrap(),
+        record.first_byte.unwrap(),
+        record.duration.unwrap(),
+    );
+    assert!(connected <= first && first <= whole, "{record:?}");
+    assert_eq!(running.journal.totals().loads_finished, 1);
+}
+
+#[test]
+fn only_what_is_sent_upstream_is_a_load() {
+    let origin = Origin::start(|_, peer| peer.respond(200, &[], b"ok"));
+    let running = Running::before(&origin.url(""));
+    let mut client = running.connect();
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.status, 400);
+    assert_eq!(response.header("paceline-request-id"), None);
+    assert_eq!(running.journal.totals().loads_opened, 0);
+    assert!(origin.requests().is_empty());
+    wait_until(LONG, || running.gateway.stats().requests_in_flight == 0);
+}
