@@ -1,12 +1,37 @@
 //! Understands a SQL statement: its shape, the relations that it reads and writes, what it leaves behind in its session,
 //! and the trace comment that it bears. No I/O, no clock.
+//!
+//! ```
+//! use paceline_sql::{Kind, Limits, Statements, Understanding, strip_comment};
+//!
+//! let statements = Statements::new(Limits::default());
+//! let stripped = strip_comment(
+//!     "SELECT title FROM jobs WHERE id = 7 \
+//!      /*traceparent='00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01'*/",
+//! );
+//! assert!(stripped.comment.is_some());
+//! assert!(matches!(statements.understand(&stripped.text), Understanding::NeedsParse));
+//!
+//! let learnt = statements.learn(&stripped.text);
+//! assert_eq!(&*learnt.shape.text, "SELECT title FROM jobs WHERE id = $1");
+//! assert_eq!(learnt.shape.kind, Kind::Select);
+//!
+//! // Another that differs in literals only is understood without parsing.
+//! let again = statements.understand("select title from jobs where id = 8");
+//! assert!(matches!(again, Understanding::Known(same) if same.shape.id == learnt.shape.id));
+//! ```
 
 #![forbid(unsafe_code)]
 
 mod batch;
 mod comment;
+mod lexer;
+mod pretty;
+mod reduce;
 mod shape;
+mod shapes;
 mod statements;
+mod tree;
 
 pub use batch::{BatchForm, batch_form};
 pub use comment::{Stripped, TraceComment, strip_comment};

@@ -97,9 +97,10 @@ pub enum Kind {
 }
 
 /// What a statement leaves behind in its session, that a next user of the same connection would notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SessionEffect {
     /// Nothing.
+    #[default]
     None,
     /// It cannot be known, or the session is no longer as its owner believes: reset it before somebody else gets it.
     Unknown,

@@ -1,0 +1,302 @@
+//! Reads the relations, functions and constants out of a query's tree.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf as pb;
+
+use super::functions;
+use super::walk::Part;
+use crate::lexer::is_word_byte;
+use crate::{Relation, SessionEffect};
+
+/// Walks a tree and keeps what it finds.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    text: &'a [u8],
+    /// Names of the common table expressions in scope.
+    ctes: Vec<Box<str>>,
+    pub(super) found: Found,
+}
+
+/// What a [`Reader`] finds. Lists hold duplicates, in the order in which the tree is walked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub(super) reads: Vec<Relation>,
+    pub(super) writes: Vec<Relation>,
+    pub(super) functions: Vec<Box<str>>,
+    /// Where in the text a constant stands whose value is no part of the statement's structure.
+    pub(super) constants: Vec<usize>,
+    pub(super) session: SessionEffect,
+    pub(super) locks: bool,
+    pub(super) hidden_writes: bool,
+}
+
+impl Found {
+    pub(super) fn read(&mut self, relation: &pb::RangeVar) {
+        self.reads.push(name(relation));
+    }
+
+    pub(super) fn write(&mut self, relation: &pb::RangeVar) {
+        self.writes.push(name(relation));
+    }
+
+    pub(super) fn affects_session(&mut self, effect: SessionEffect) {
+        self.session = self.session.max(effect);
+    }
+}
+
+fn name(relation: &pb::RangeVar) -> Relation {
+    let schema = Some(relation.schemaname.as_str()).filter(|schema| !schema.is_empty());
+    Relation {
+        schema: schema.map(Into::into),
+        name: relation.relname.as_str().into(),
+    }
+}
+
+/// True when the relation is in the session's own temporary schema.
+pub(super) fn is_temporary(relation: &pb::RangeVar) -> bool {
+    relation.relpersistence == "t" || is_temporary_schema(&relation.schemaname)
+}
+
+pub(super) fn is_temporary_schema(schema: &str) -> bool {
+    schema == "pg_temp" || schema.starts_with("pg_temp_")
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str) -> Reader<'a> {
+        Reader {
+            text: text.as_bytes(),
+            ctes: Vec::new(),
+            found: Found::default(),
+        }
+    }
+
+    /// Reads a statement that may begin with `WITH`: `rest` sees the names that it introduces.
+    fn with(&mut self, with: Option<&pb::WithClause>, rest: impl FnOnce(&mut Self)) {
+        let outer = self.ctes.len();
+        if let Some(with) = with {
+            let ctes = || {
+                with.ctes.iter().filter_map(|node| match &node.node {
+                    Some(NodeEnum::CommonTableExpr(cte)) => Some(cte),
+                    _ => None,
+                })
+            };
+            if with.recursive {
+                self.ctes
+                    .extend(ctes().map(|cte| cte.ctename.as_str().into()));
+            }
+            for cte in ctes() {
+                cte.ctequery.read(self);
+                cte.cycle_clause.read(self);
+                if !with.recursive {
+                    self.ctes.push(cte.ctename.as_str().into());
+                }
+            }
+        }
+        rest(self);
+        self.ctes.truncate(outer);
+    }
+
+    /// Reads clauses in which a bare integer is the number of a column: `ORDER BY 1`, `GROUP BY 1`, `DISTINCT ON (1)`.
+    fn positions(&mut self, nodes: &[pb::Node]) {
+        for node in nodes {
+            match &node.node {
+                Some(NodeEnum::AConst(constant)) if is_integer(constant) => {}
+                Some(NodeEnum::SortBy(sort)) => {
+                    self.positions(sort.node.as_deref().map_or(&[], std::slice::from_ref));
+                }
+                Some(NodeEnum::GroupingSet(set)) => self.positions(&set.content),
+                Some(NodeEnum::RowExpr(row)) => self.positions(&row.args),
+                _ => node.read(self),
+            }
+        }
+    }
+
+    /// Notes a constant when the text has it as a literal or as `TRUE`, `FALSE`, `NULL`; some constants in the tree come
+    /// from other words (`EXTRACT(year FROM …)`, `FETCH FIRST ROW ONLY`) and are structure.
+    fn constant(&mut self, constant: &pb::AConst) {
+        let Ok(place) = usize::try_from(constant.location) else {
+            return;
+        };
+        let Some(rest) = self.text.get(place..) else {
+            return;
+        };
+        let is_word = |word: &str| {
+            rest.len() >= word.len()
+                && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes())
+                && !rest.get(word.len()).copied().is_some_and(is_word_byte)
+        };
+        let is_literal = match rest {
+            [b'0'..=b'9' | b'.' | b'\'' | b'$' | b'-', ..] => true,
+            [
+                b'e' | b'E' | b'b' | b'B' | b'x' | b'X' | b'n' | b'N',
+                b'\'',
+                ..,
+            ] => true,
+            [b'u' | b'U', b'&', b'\'', ..] => true,
+            _ => ["true", "false", "null"].into_iter().any(is_word),
+        };
+        if is_literal {
+            self.found.constants.push(place);
+        }
+    }
+
+    fn call(&mut self, name: &str, arguments: &[pb::Node]) {
+        let effect = functions::effect(name, arguments);
+        self.found.affects_session(effect.session);
+        self.found.hidden_writes |= effect.writes;
+        self.found.functions.push(name.into());
+    }
+}
+
+fn is_integer(constant: &pb::AConst) -> bool {
+    matches!(constant.val, Some(pb::a_const::Val::Ival(_))) && !constant.isnull
+}
+
+impl Part for pb::AConst {
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.constant(self);
+    }
+}
+
+impl Part for pb::RangeVar {
+    fn read(&self, reader: &mut Reader<'_>) {
+        let plain = self.schemaname.is_empty() && self.catalogname.is_empty();
+        if !(plain && reader.ctes.iter().any(|cte| **cte == *self.relname)) {
+            reader.found.read(self);
+        }
+    }
+}
+
+impl Part for pb::FuncCall {
+    fn read(&self, reader: &mut Reader<'_>) {
+        let name = joined(&self.funcname);
+        reader.call(&name, &self.args);
+        // Whether the last argument is TRUE decides what set_config leaves behind.
+        let structural = if functions::is_set_config(&name) {
+            1
+        } else {
+            0
+        };
+        for argument in &self.args[..self.args.len().saturating_sub(structural)] {
+            argument.read(reader);
+        }
+        for argument in &self.args[self.args.len().saturating_sub(structural)..] {
+            if !functions::is_true(argument) {
+                argument.read(reader);
+            }
+        }
+        self.agg_order.read(reader);
+        self.agg_filter.read(reader);
+        self.over.read(reader);
+    }
+}
+
+impl Part for pb::SqlValueFunction {
+    fn read(&self, reader: &mut Reader<'_>) {
+        let name = functions::value_function(self.op());
+        reader.found.functions.push(name.into());
+    }
+}
+
+impl Part for pb::LockingClause {
+    /// The relations named are aliases from the `FROM` clause.
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.found.locks = true;
+    }
+}
+
+impl Part for pb::IntoClause {
+    fn read(&self, reader: &mut Reader<'_>) {
+        let Some(relation) = &self.rel else { return };
+        reader.found.write(relation);
+        if is_temporary(relation) && self.on_commit() != pb::OnCommitAction::OncommitDrop {
+            reader.found.affects_session(SessionEffect::Sets);
+        }
+    }
+}
+
+impl Part for pb::SelectStmt {
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.with(self.with_clause.as_ref(), |reader| {
+            self.larg.read(reader);
+            self.rarg.read(reader);
+            reader.positions(&self.distinct_clause);
+            self.target_list.read(reader);
+            self.into_clause.read(reader);
+            self.from_clause.read(reader);
+            self.where_clause.read(reader);
+            reader.positions(&self.group_clause);
+            self.having_clause.read(reader);
+            self.window_clause.read(reader);
+            self.values_lists.read(reader);
+            reader.positions(&self.sort_clause);
+            self.limit_count.read(reader);
+            self.limit_offset.read(reader);
+            self.locking_clause.read(reader);
+        });
+    }
+}
+
+impl Part for pb::InsertStmt {
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.with(self.with_clause.as_ref(), |reader| {
+            self.relation
+                .iter()
+                .for_each(|relation| reader.found.write(relation));
+            self.cols.read(reader);
+            self.select_stmt.read(reader);
+            self.on_conflict_clause.read(reader);
+            self.returning_clause.read(reader);
+        });
+    }
+}
+
+impl Part for pb::UpdateStmt {
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.with(self.with_clause.as_ref(), |reader| {
+            self.relation
+                .iter()
+                .for_each(|relation| reader.found.write(relation));
+            self.target_list.read(reader);
+            self.from_clause.read(reader);
+            self.where_clause.read(reader);
+            self.returning_clause.read(reader);
+        });
+    }
+}
+
+impl Part for pb::DeleteStmt {
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.with(self.with_clause.as_ref(), |reader| {
+            self.relation
+                .iter()
+                .for_each(|relation| reader.found.write(relation));
+            self.using_clause.read(reader);
+            self.where_clause.read(reader);
+            self.returning_clause.read(reader);
+        });
+    }
+}
+
+impl Part for pb::MergeStmt {
+    fn read(&self, reader: &mut Reader<'_>) {
+        reader.with(self.with_clause.as_ref(), |reader| {
+            self.relation
+                .iter()
+                .for_each(|relation| reader.found.write(relation));
+            self.source_relation.read(reader);
+            self.join_condition.read(reader);
+            self.merge_when_clauses.read(reader);
+            self.returning_clause.read(reader);
+        });
+    }
+}
+
+/// A name of several parts, with dots.
+pub(super) fn joined(parts: &[pb::Node]) -> String {
+    let parts = parts.iter().filter_map(|part| match &part.node {
+        Some(NodeEnum::String(part)) => Some(part.sval.as_str()),
+        _ => None,
+    });
+    parts.collect::<Vec<_>>().join(".")
+}
