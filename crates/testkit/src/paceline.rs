@@ -160,7 +160,7 @@ impl Launch {
             match self.try_start() {
                 Ok(paceline) => return paceline,
                 // Between finding the port free and binding it, somebody else took it.
-                Err(log) if log.contains("in use") => {}
+                Err(log) if log.contains("Cannot listen on") => {}
                 Err(log) => panic!("Paceline did not start; its output:\n{log}"),
             }
         }

@@ -1,12 +1,12 @@
 //! The processes of the demo: Postgres, the sample API, and Paceline itself, each the real program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use paceline_loadgen::{Answer, Fetcher, Sample, Target};
-use paceline_sandbox::{Auth, ChildProcess, Options, PrivatePostgres, free_port};
+use paceline_sandbox::{Auth, Binaries, ChildProcess, Options, PrivatePostgres, free_port};
 use serde_json::Value;
 
 use super::interrupt::Interrupt;
@@ -55,8 +55,11 @@ pub(super) enum Mode {
 }
 
 impl<'a> House<'a> {
-    /// Finds the programs and starts Postgres.
-    pub(super) fn open(interrupt: &'a Interrupt) -> anyhow::Result<House<'a>> {
+    /// Finds the programs and starts Postgres, from this folder if one is given.
+    pub(super) fn open(
+        interrupt: &'a Interrupt,
+        postgres_bin: Option<&Path>,
+    ) -> anyhow::Result<House<'a>> {
         let paceline = std::env::current_exe().context("could not find our own executable")?;
         let jobboard = jobboard::executable(&paceline)?;
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -72,6 +75,7 @@ impl<'a> House<'a> {
                 setting("checkpoint_timeout", "1h"),
                 setting("max_wal_size", "8GB"),
             ],
+            binaries: postgres_bin.map(Binaries::in_folder).transpose()?,
             ..Options::default()
         })?;
         interrupt.check()?;

@@ -13,6 +13,7 @@ mod summary;
 mod text;
 mod verdict;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::terminal;
@@ -48,6 +49,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 100_000, hide_short_help = true,
           value_parser = clap::value_parser!(u32).range(1_000..=5_000_000))]
     jobs: u32,
+
+    /// Where Postgres's programs are, instead of on PATH or where distributions put them.
+    #[arg(long, value_name = "FOLDER", hide_short_help = true)]
+    postgres_bin: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {

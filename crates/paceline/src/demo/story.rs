@@ -26,7 +26,7 @@ pub(super) fn tell(args: &Args, interrupt: &Interrupt) -> anyhow::Result<ExitCod
         scenario: jobboard::scenario(args.jobs)?,
         measured: Duration::from_secs(args.seconds),
     };
-    let house = House::open(interrupt)?;
+    let house = House::open(interrupt, args.postgres_bin.as_deref())?;
     progress.note(&format!("Postgres at {}", house.database_url()));
     house.seed(args.jobs)?;
 
