@@ -75,6 +75,7 @@ impl Collector for Everything {
         }
         if let Some((proxy, _)) = &parts.proxy {
             pool::write(&mut sheet, &proxy.pools())?;
+            pool::clients(&mut sheet, &proxy.stats())?;
         }
         process::write(&mut sheet, admin)
     }

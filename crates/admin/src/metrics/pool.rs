@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use paceline_pgproxy::PoolSnapshot;
+use paceline_pgproxy::{PoolSnapshot, Stats};
 
-use super::sheet::{Labels, Sheet, family, seconds};
+use super::sheet::{Labels, Sheet, bytes, family, seconds};
 
 /// From the first moment of a wait to the longest sensible `wait_timeout`.
 const WAIT_BOUNDS: [Duration; 12] = [
@@ -95,6 +95,40 @@ pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Resul
         &wait,
         &WAIT_BOUNDS,
         pools.iter().map(|pool| (labels(pool), &pool.waits)),
+    )
+}
+
+/// The clients' side of the Postgres half.
+pub(super) fn clients(sheet: &mut Sheet<'_>, stats: &Stats) -> fmt::Result {
+    let clients = stats
+        .clients_per_worker
+        .iter()
+        .enumerate()
+        .map(|(worker, clients)| (vec![("worker", worker.to_string())], *clients as f64));
+    sheet.gauges(
+        &family(
+            "paceline_pgproxy_clients",
+            "Database clients of each worker",
+        ),
+        clients,
+    )?;
+    let one = |value: u64| [(Labels::new(), value as f64)];
+    let transactions = family(
+        "paceline_pgproxy_transactions",
+        "Transactions that came to their end",
+    );
+    sheet.counters(&transactions, one(stats.transactions_total))?;
+    let sent = [
+        ("clients", stats.bytes_from_clients_total),
+        ("servers", stats.bytes_from_servers_total),
+    ];
+    let sent = sent.map(|(from, bytes)| (vec![("from", from.to_owned())], bytes as f64));
+    sheet.counters(
+        &bytes(
+            "paceline_pgproxy_received",
+            "Bytes received from either side",
+        ),
+        sent,
     )
 }
 
