@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use paceline_loadgen::{
-    Arrivals, Cancel, Load, Plan, Report, Scenario, Target, Threshold, Verdict,
+    Arrivals, Cancel, Load, Plan, Report, Row, Scenario, Target, Threshold, Verdict,
 };
 use serde::Serialize;
 
@@ -102,6 +102,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     print(&report, &thresholds, args.json)?;
     if report.total.requests == 0 && !report.cancelled {
         bail!("No request was due within the measured time; measure longer or at a higher rate.");
+    }
+    let Row {
+        requests,
+        dropped,
+        errors,
+        ..
+    } = &report.total;
+    if *requests > 0 && errors.connect + dropped == *requests && errors.connect > 0 {
+        bail!(
+            "Nothing answers at {}: no connection could be made.",
+            plan.target
+        );
     }
     // A load that was cut short proves nothing.
     let failed = missed || (report.cancelled && !thresholds.is_empty());
