@@ -26,6 +26,10 @@ use crate::request_body::RequestBody;
 use crate::stats::{Open, Tally};
 use crate::stream::UpstreamStream;
 
+// The numbers are the same on all of Linux's architectures.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// The pool, and the way to get a new connection.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -62,6 +66,8 @@ impl Drop for Driver {
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     Timeout,
+    /// Not the application's fault: the process, or the machine, has none left.
+    OutOfDescriptors,
     Io(io::Error),
 }
 
@@ -105,7 +111,10 @@ impl Pool {
         let tcp = tokio::time::timeout(self.connect_timeout, self.dial())
             .await
             .map_err(|_| ConnectError::Timeout)?
-            .map_err(ConnectError::Io)?;
+            .map_err(|error| match error.raw_os_error() {
+                Some(ENFILE | EMFILE) => ConnectError::OutOfDescriptors,
+                _ => ConnectError::Io(error),
+            })?;
         // Fails only on a connection that is already gone, which the first write will tell.
         let _ = tcp.set_nodelay(true);
         let heard = Rc::new(Cell::new(false));

@@ -82,6 +82,9 @@ pub(crate) enum RequestBodyError {
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, watch: Rc<Watch>, bytes_max: Option<u64>) -> Self {
         let inner = (!inner.is_end_stream()).then_some(inner);
+        if inner.is_some() {
+            watch.upload_began();
+        }
         Self {
             inner,
             watch,
@@ -124,6 +127,14 @@ impl RequestBody {
             }
         }
         Ok(frame)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if self.inner.is_some() {
+            self.watch.upload_ended();
+        }
     }
 }
 

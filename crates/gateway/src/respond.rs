@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     ClientTooSlow,
     /// More clients than allowed.
     Overloaded,
+    /// This process has no descriptor left for a connection to the application.
+    OutOfDescriptors,
     /// No connection to the application could be opened.
     UpstreamUnreachable,
     /// Opening a connection to the application took too long.
@@ -68,7 +70,7 @@ impl Refusal {
     /// How the journal calls it, for a request that had a load.
     pub(crate) fn load_error(self) -> LoadError {
         match self {
-            Self::UpstreamUnreachable => LoadError::Unreachable,
+            Self::UpstreamUnreachable | Self::OutOfDescriptors => LoadError::Unreachable,
             Self::UpstreamConnectTimeout => LoadError::ConnectTimeout,
             Self::UpstreamTimeout => LoadError::ResponseTimeout,
             Self::UpstreamClosed | Self::UpstreamGarbage => LoadError::UpstreamBroken,
@@ -152,6 +154,15 @@ impl Refusal {
                     "Too many connections",
                     "This server has as many clients as it accepts. Try again shortly.",
                 ))
+            },
+            Self::OutOfDescriptors => Problem {
+                retry_after: Some(1),
+                ..new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "out-of-descriptors",
+                    "Too many connections",
+                    "This server has as many connections as it may open. Try again shortly.",
+                )
             },
             _ => self.upstream_problem(),
         }

@@ -26,7 +26,9 @@ pub(crate) struct Watch {
     deadline: Cell<Instant>,
     armed_for: Cell<Instant>,
     waker: RefCell<Option<Waker>>,
-    /// The client owes us a piece of its request's body.
+    /// A request's body has not come to its end, though its answer may have.
+    uploading: Cell<bool>,
+    /// The client owes us a piece of it.
     upload_awaited: Cell<bool>,
     expired: Cell<Option<Stalled>>,
     /// The client's request cannot be read to its end.
@@ -88,6 +90,7 @@ impl Watch {
             deadline: Cell::new(now + patience.header),
             armed_for: Cell::new(now + patience.header),
             waker: RefCell::new(None),
+            uploading: Cell::new(false),
             upload_awaited: Cell::new(false),
             expired: Cell::new(None),
             upload_broken: Cell::new(None),
@@ -113,7 +116,7 @@ impl Watch {
 
     /// Bytes came from the client.
     pub(crate) fn read(&self) {
-        if self.phase.get() == Phase::Idle {
+        if self.phase.get() == Phase::Idle && !self.uploading.get() {
             let now = Instant::now();
             self.head_began.set(now);
             self.enter(Phase::Head, now + self.patience.header);
@@ -156,6 +159,16 @@ impl Watch {
         now
     }
 
+    /// The request has a body, and what is read from now on may be part of it.
+    pub(crate) fn upload_began(&self) {
+        self.uploading.set(true);
+    }
+
+    /// Nobody will read more of the body.
+    pub(crate) fn upload_ended(&self) {
+        self.uploading.set(false);
+    }
+
     /// The request's body was asked for more, and the client has not sent it yet.
     pub(crate) fn upload_pending(&self) {
         if self.phase.get() == Phase::Waiting && !self.upload_awaited.replace(true) {
@@ -169,7 +182,9 @@ impl Watch {
         match self.phase.get() {
             Phase::Waiting => self.move_to(Instant::now() + self.patience.response),
             Phase::Streaming => self.move_to(Instant::now() + self.patience.body_idle),
-            _ => {}
+            // The answer was faster than the request.
+            Phase::Idle => self.deadline.set(Instant::now() + self.patience.keep_alive),
+            Phase::Head | Phase::Closing => {}
         }
     }
 
@@ -328,6 +343,21 @@ mod tests {
         assert!(watch.deadline() >= answer_by);
         assert_eq!(watch.expire(watch.deadline()), Expiry::Poll);
         assert_eq!(watch.expired(), Some(Stalled::Upstream));
+    }
+
+    #[test]
+    fn the_rest_of_an_upload_is_not_the_next_head() {
+        let watch = Watch::new(PATIENCE, Instant::now());
+        watch.request();
+        watch.upload_began();
+        watch.answered(Instant::now());
+        watch.read();
+        watch.upload_moved();
+        assert_eq!(watch.expire(watch.deadline()), Expiry::CloseIdle);
+        watch.answered(Instant::now());
+        watch.upload_ended();
+        watch.read();
+        assert_eq!(watch.expire(watch.deadline()), Expiry::HeadTooSlow);
     }
 
     #[test]

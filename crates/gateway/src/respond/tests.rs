@@ -16,7 +16,7 @@ const ALL: [Refusal; 16] = [
     Refusal::UpstreamTimeout,
     Refusal::UpstreamClosed,
     Refusal::UpstreamGarbage,
-    Refusal::BadRequest("Another reason."),
+    Refusal::OutOfDescriptors,
 ];
 
 fn body(response: &Response<ResponseBody>) -> String {
@@ -85,13 +85,15 @@ fn without_a_request_there_is_no_instance() {
 fn faults_are_told_apart() {
     for refusal in ALL {
         let status = refusal.status().as_u16();
-        let clients = refusal.load_error().is_clients_fault();
+        let ours = refusal == Refusal::OutOfDescriptors || matches!(status, 502 | 504);
         assert_eq!(
-            clients,
-            status < 500 || status == 501 || status == 503,
+            refusal.load_error().is_clients_fault(),
+            !ours,
             "{refusal:?}"
         );
-        let closes = problem(refusal, None).headers().contains_key(CONNECTION);
-        assert_eq!(closes, !matches!(status, 502 | 504), "{refusal:?}");
+        let response = problem(refusal, None);
+        let has = |name| response.headers().contains_key(name);
+        assert_eq!(has(CONNECTION), !ours, "{refusal:?}");
+        assert_eq!(has(RETRY_AFTER), status == 503, "{refusal:?}");
     }
 }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use self::accept::Accept;
 use self::deliver::Deliver;
@@ -86,7 +86,7 @@ async fn pass(
     Observe::tag(&mut head.headers, &trace);
     // A connection, the request, the first byte of the answer.
     let mut body = RequestBody::new(body, Rc::clone(&client.watch), config.body_bytes_max);
-    let expectation = expects.then(|| body.wait_for_continue());
+    let expectation = (expects && !body.is_end_stream()).then(|| body.wait_for_continue());
     let request = Request::from_parts(head, body);
     let answered = Upstream::new(client)
         .send(request, expectation, record)

@@ -101,6 +101,7 @@ impl<'a> Upstream<'a> {
                 worker.reach.failed("connecting took too long".to_owned());
                 Err(Refusal::UpstreamConnectTimeout)
             }
+            Err(ConnectError::OutOfDescriptors) => Err(Refusal::OutOfDescriptors),
             Err(ConnectError::Io(error)) => {
                 worker.reach.failed(error.to_string());
                 Err(Refusal::UpstreamUnreachable)

@@ -6,8 +6,8 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use paceline_journal::LoadError;
-use paceline_testkit::http;
 use paceline_testkit::origin::{Next, Origin};
+use paceline_testkit::{http, wait_until};
 
 use crate::support::{LONG, Running, closed, raw_origin, read_head, read_head_text, write};
 
@@ -294,7 +294,9 @@ fn a_client_that_leaves_ends_its_request() {
             while !client.line().unwrap().is_empty() {}
             client.bytes(10);
         } else {
-            paceline_testkit::wait_until(LONG, || running.journal.totals().loads_open == 1);
+            wait_until(LONG, || {
+                origin.requests().iter().any(|request| request.path == path)
+            });
         }
         drop(client);
         assert!(
@@ -309,7 +311,7 @@ fn a_client_that_leaves_ends_its_request() {
             "{path}"
         );
         assert_eq!(running.journal.totals().loads_open, 0);
-        paceline_testkit::wait_until(LONG, || running.gateway.stats().requests_in_flight == 0);
+        wait_until(LONG, || running.gateway.stats().requests_in_flight == 0);
     }
 }
 
@@ -328,7 +330,7 @@ fn a_client_that_leaves_in_mid_upload_ends_its_request() {
     let running = Running::before(&origin.url(""));
     let mut client = running.connect();
     client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf");
-    paceline_testkit::wait_until(LONG, || running.journal.totals().loads_open == 1);
+    wait_until(LONG, || !origin.requests().is_empty());
     drop(client);
     assert!(
         observed.recv_timeout(LONG).unwrap(),
@@ -387,9 +389,36 @@ fn the_application_decides_whether_a_body_is_sent() {
         text.contains("connection: close\r\n") && text.ends_with("no"),
         "{text}"
     );
-    paceline_testkit::wait_until(LONG, || {
+    wait_until(LONG, || {
         running.gateway.stats().upstream.connections_open <= 1
     });
+}
+
+#[test]
+fn an_upload_goes_on_after_its_answer() {
+    let (whole, arrived) = mpsc::channel();
+    let whole = Mutex::new(whole);
+    let origin = Origin::start_unread(move |request, peer| {
+        if request.method == "PUT" {
+            peer.respond(200, &[], b"early");
+            let mut body = Vec::new();
+            while body.len() < 10 {
+                let mut piece = [0; 10];
+                let read = peer.read(&mut piece);
+                body.extend_from_slice(&piece[..read]);
+            }
+            whole.lock().unwrap().send(body).unwrap();
+            return Next::Keep;
+        }
+        peer.respond(200, &[], b"next")
+    });
+    let running = Running::before(&origin.url(""));
+    let mut client = running.connect();
+    client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n");
+    assert_eq!(client.response().text(), "early");
+    client.send("0123456789GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(arrived.recv_timeout(LONG).unwrap(), b"0123456789");
+    assert_eq!(client.response().text(), "next");
 }
 
 #[test]
