@@ -55,10 +55,17 @@ struct Problem {
     name: &'static str,
     title: &'static str,
     detail: &'static str,
-    /// Seconds, where waiting helps.
-    retry_after: Option<u32>,
-    /// The rest of what the client sends cannot be told from its next request.
-    closes: bool,
+}
+
+type Row = (StatusCode, &'static str, &'static str, &'static str);
+
+/// Where waiting helps.
+const RETRY_AFTER_S: u32 = 1;
+
+impl Problem {
+    fn retry_after(&self) -> Option<u32> {
+        (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
+    }
 }
 
 impl Refusal {
@@ -78,99 +85,109 @@ impl Refusal {
         }
     }
 
+    /// Whether the rest of what the client sends cannot be told from its next request.
+    fn closes(self) -> bool {
+        self == Self::Overloaded || self.load_error().is_clients_fault()
+    }
+
     fn problem(self) -> Problem {
-        let new = |status, name, title, detail| Problem {
+        let (status, name, title, detail) = match self {
+            Self::Overloaded
+            | Self::OutOfDescriptors
+            | Self::UpstreamUnreachable
+            | Self::UpstreamConnectTimeout
+            | Self::UpstreamTimeout
+            | Self::UpstreamClosed
+            | Self::UpstreamGarbage => self.not_the_requests_fault(),
+            Self::HeadersTooLarge | Self::UriTooLong | Self::BodyTooLarge => self.too_large(),
+            _ => self.not_understood(),
+        };
+        Problem {
             status,
             name,
             title,
             detail,
-            retry_after: None,
-            closes: false,
-        };
-        let closing = |problem| Problem {
-            closes: true,
-            ..problem
-        };
+        }
+    }
+
+    fn not_understood(self) -> Row {
         match self {
-            Self::BadRequest(detail) => closing(new(
-                StatusCode::BAD_REQUEST,
-                "bad-request",
-                "The request is malformed",
-                detail,
-            )),
-            Self::Connect => closing(new(
+            Self::Connect => (
                 StatusCode::NOT_IMPLEMENTED,
                 "connect-not-supported",
                 "CONNECT is not supported",
                 "This server is a gateway to one application, not a tunnel.",
-            )),
-            Self::TransferCoding => closing(new(
+            ),
+            Self::TransferCoding => (
                 StatusCode::NOT_IMPLEMENTED,
                 "transfer-coding-unknown",
                 "The transfer coding is not supported",
                 "The only transfer coding that is understood is chunked, once.",
-            )),
-            Self::Expectation => closing(new(
+            ),
+            Self::Expectation => (
                 StatusCode::EXPECTATION_FAILED,
                 "expectation-unknown",
                 "The expectation is unknown",
                 "The only expectation that is understood is 100-continue.",
-            )),
-            Self::HeadersTooLarge => closing(new(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "headers-too-large",
-                "The request's headers are too large",
-                "Send fewer or shorter header fields, cookies among them.",
-            )),
-            Self::UriTooLong => closing(new(
-                StatusCode::URI_TOO_LONG,
-                "uri-too-long",
-                "The request's target is too long",
-                "Send long input in the request's body instead of its query.",
-            )),
-            Self::BodyTooLarge => closing(new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The request's body is too large",
-                "The body exceeds the size that this server accepts.",
-            )),
-            Self::BodyUnreadable => closing(new(
-                StatusCode::BAD_REQUEST,
-                "body-unreadable",
-                "The request's body could not be read",
-                "The body ended early or is not framed as its headers say.",
-            )),
-            Self::ClientTooSlow => closing(new(
+            ),
+            Self::ClientTooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "request-too-slow",
                 "The request did not arrive in time",
                 "Nothing more of the request arrived for too long.",
-            )),
-            Self::Overloaded => Problem {
-                retry_after: Some(1),
-                ..closing(new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "overloaded",
-                    "Too many connections",
-                    "This server has as many clients as it accepts. Try again shortly.",
-                ))
-            },
-            Self::OutOfDescriptors => Problem {
-                retry_after: Some(1),
-                ..new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "out-of-descriptors",
-                    "Too many connections",
-                    "This server has as many connections as it may open. Try again shortly.",
-                )
-            },
-            _ => self.upstream_problem(),
+            ),
+            Self::BadRequest(detail) => (
+                StatusCode::BAD_REQUEST,
+                "bad-request",
+                "The request is malformed",
+                detail,
+            ),
+            _ => (
+                StatusCode::BAD_REQUEST,
+                "body-unreadable",
+                "The request's body could not be read",
+                "The body ended early or is not framed as its headers say.",
+            ),
         }
     }
 
-    /// What is the application's fault, or the network's between it and the gateway.
-    fn upstream_problem(self) -> Problem {
-        let (status, name, title, detail) = match self {
+    fn too_large(self) -> Row {
+        match self {
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "The request's headers are too large",
+                "Send fewer or shorter header fields, cookies among them.",
+            ),
+            Self::UriTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "uri-too-long",
+                "The request's target is too long",
+                "Send long input in the request's body instead of its query.",
+            ),
+            _ => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The request's body is too large",
+                "The body exceeds the size that this server accepts.",
+            ),
+        }
+    }
+
+    fn not_the_requests_fault(self) -> Row {
+        match self {
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Too many connections",
+                "This server has as many clients as it accepts. Try again shortly.",
+            ),
+            Self::OutOfDescriptors => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "out-of-descriptors",
+                "Too many connections",
+                "This server has as many connections as it may open. Try again shortly.",
+            ),
             Self::UpstreamConnectTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream-connect-timeout",
@@ -201,14 +218,6 @@ impl Refusal {
                 "The application cannot be reached",
                 "No connection to the application could be opened.",
             ),
-        };
-        Problem {
-            status,
-            name,
-            title,
-            detail,
-            retry_after: None,
-            closes: false,
         }
     }
 }
@@ -223,10 +232,10 @@ pub(crate) fn problem(refusal: Refusal, id: Option<RequestId>) -> Response<Respo
         CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = problem.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if problem.closes {
+    if refusal.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -241,7 +250,7 @@ pub(crate) fn problem_bytes(refusal: Refusal) -> Vec<u8> {
         problem.status,
         body.len(),
     );
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = problem.retry_after() {
         // Writing to a String cannot fail.
         let _ = write!(head, "retry-after: {seconds}\r\n");
     }
