@@ -40,7 +40,7 @@ Exit codes: 0 fine, 1 a threshold was missed, 2 could not run. Ctrl-C ends the l
 #[command(after_help = AFTER_HELP)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["target", "url"])))]
 pub(crate) struct Args {
-    /// The server, http://host[:port][/prefix]. The paths come from --scenario
+    /// The server, with a prefix for all paths if it has one. The paths come from --scenario
     #[arg(long, value_name = "URL", requires = "scenario")]
     target: Option<String>,
     /// The scenario file: weighted routes in TOML

@@ -92,7 +92,7 @@ pub(crate) fn load(sources: Sources) -> Loaded {
     }
     // 3. Read what is named, and compare what belongs together.
     let config = draft.clone().compose(&origins, &mut problems);
-    problems.sort_by(|one, other| one.origin.order().cmp(&other.origin.order()));
+    problems.sort_by_key(|problem| problem.origin.order());
     let failed = problems
         .iter()
         .any(|problem| problem.severity == Severity::Error);

@@ -87,7 +87,7 @@ mod tests {
             (format!("fn f() {{ x{unwrap} }}"), 1),
             (format!("// x{unwrap}"), 0),
             (format!("fn f() {{ \"x{unwrap}\" }}"), 0),
-            (format!("fn f() {{ x.unwrap_or(1) }}"), 0),
+            ("fn f() { x.unwrap_or(1) }".to_owned(), 0),
             (
                 format!("#[cfg(test)]\nmod tests {{\n fn f() {{ x{unwrap} }}\n}}"),
                 0,
