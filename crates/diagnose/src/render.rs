@@ -1,5 +1,6 @@
 //! Findings as text for people.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::finding::{Evidence, Finding, RepetitionEvidence};
@@ -8,6 +9,8 @@ use crate::finding::{Evidence, Finding, RepetitionEvidence};
 const WIDTH: usize = 100;
 /// Narrower than this, wrapping makes text worse.
 const WIDTH_MIN: usize = 40;
+/// Characters of a statement that is shown for recognition; the JSON form has it whole.
+const STATEMENT_CHARS_MAX: usize = 400;
 /// Where the text beside a label begins.
 const INDENT: usize = 14;
 
@@ -42,15 +45,12 @@ fn render(finding: &Finding, number: usize, width: usize, text: &mut String) {
     };
     row("Lost", &lost(finding, evidence));
     row("Seen", &seen(evidence));
-    row("Statement", &evidence.statement);
+    row("Statement", &cut(&evidence.statement));
     if let Some(before) = &evidence.before {
+        let rows = figure(before.rows);
         row(
             "After",
-            &format!(
-                "{} ({} rows on average)",
-                before.statement,
-                figure(before.rows)
-            ),
+            &format!("{} ({rows} rows on average)", cut(&before.statement)),
         );
     }
     row(
@@ -90,6 +90,13 @@ fn seen(evidence: &RepetitionEvidence) -> String {
         evidence.exact_share * 100.0
     );
     seen
+}
+
+fn cut(statement: &str) -> Cow<'_, str> {
+    match statement.char_indices().nth(STATEMENT_CHARS_MAX) {
+        Some((end, _)) => format!("{} …", &statement[..end]).into(),
+        None => statement.into(),
+    }
 }
 
 fn time(millis: f64) -> String {

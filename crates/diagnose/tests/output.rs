@@ -119,3 +119,14 @@ fn no_line_is_wider_than_asked_and_no_word_is_lost() {
 fn nothing_found_is_a_sentence_too() {
     assert_eq!(render_text(&[]), "No findings.\n");
 }
+
+#[test]
+fn a_long_statement_is_cut_in_the_text_only() {
+    let mut finding = finding();
+    let Evidence::Repetition(evidence) = &mut finding.evidence;
+    evidence.statement = format!("SELECT {}", "ä, ".repeat(1_000));
+    let text = render_text(&[finding.clone()]);
+    assert!(text.contains('…') && text.len() < 2_000, "{}", text.len());
+    let value = serde_json::to_value(&finding).unwrap();
+    assert!(value["evidence"]["statement"].as_str().unwrap().len() > 3_000);
+}

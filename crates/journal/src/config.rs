@@ -82,3 +82,21 @@ impl Anchor {
         time.unwrap_or(self.system)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_wall_clock_is_known_before_and_after_the_anchor() {
+        let anchor = Anchor::read();
+        let hour = Duration::from_secs(3600);
+        assert_eq!(anchor.at(anchor.instant + hour), anchor.system + hour);
+        let later = Anchor {
+            instant: anchor.instant + hour,
+            system: anchor.system,
+        };
+        assert_eq!(later.at(anchor.instant), anchor.system - hour);
+    }
+}

@@ -40,6 +40,37 @@
 //!
 //! The journal has no clock. Each call hands in its moment; [`Anchor`] relates the monotonic clock to
 //! the wall clock, for display only.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use paceline_journal::{
+//!     Config, ConnectionId, Journal, LoadStart, Outcome, StatementEnd, StatementStart,
+//! };
+//! use paceline_sql::{Limits, Statements};
+//!
+//! let journal = Journal::new(Config::default());
+//! let shape = Statements::new(Limits::default()).learn("SELECT * FROM jobs").shape;
+//! let now = Instant::now();
+//!
+//! let load = journal.open_load(LoadStart { method: "GET", path: "/jobs/7", caller: None, now });
+//! let execution = journal.begin(StatementStart {
+//!     connection: ConnectionId(1),
+//!     shape: &shape,
+//!     trace: Some(load.traceparent()),
+//!     parameters: 0,
+//!     queued: Duration::ZERO,
+//!     now,
+//! });
+//! let (id, later) = (load.request_id(), now + Duration::from_millis(3));
+//! execution.finish(StatementEnd { rows: 20, sqlstate: None }, later);
+//! load.finish(Outcome { status: Some(200), ..Outcome::default() }, later);
+//!
+//! let request = journal.request(&id).expect("a recent request");
+//! assert_eq!(&*request.summary.route, "GET /jobs/{id}");
+//! assert_eq!(request.statements[0].rows, 20);
+//! ```
 #![warn(missing_docs)]
 
 mod attribution;
