@@ -8,7 +8,7 @@ use paceline_journal::{
     Config, ConnectionId, Execution, Journal, Load, LoadStart, Outcome, StatementEnd,
     StatementStart,
 };
-use paceline_sql::{Kind, Limits, Relation, Shape, Statements};
+use paceline_sql::{Limits, Shape, Statements};
 
 use crate::finding::{Effort, Evidence, Finding, FindingKind, RepetitionEvidence, Severity};
 
@@ -110,41 +110,7 @@ impl Scene {
     }
 
     fn shape(&self, text: &str) -> Arc<Shape> {
-        let (summary, kind, reads, writes): (_, _, &[&str], &[&str]) = match text {
-            LIST => ("SELECT jobs", Kind::Select, &["jobs"], &[]),
-            COMPANY | RANDOM | LOCKING => ("SELECT companies", Kind::Select, &["companies"], &[]),
-            SKILLS => ("SELECT skills", Kind::Select, &["skills"], &[]),
-            TOUCH => (
-                "UPDATE companies",
-                Kind::Update,
-                &["companies"],
-                &["companies"],
-            ),
-            INSERT => ("INSERT job_skills", Kind::Insert, &[], &["job_skills"]),
-            TYPES => ("SELECT pg_type", Kind::Select, &["pg_type"], &[]),
-            COMMIT => ("COMMIT", Kind::Transaction, &[], &[]),
-            _ => ("SELECT", Kind::Select, &[], &[]),
-        };
-        let relations = |names: &[&str]| {
-            let relation = |name: &&str| Relation {
-                schema: None,
-                name: (*name).into(),
-            };
-            names.iter().map(relation).collect::<Box<[_]>>()
-        };
-        Arc::new(Shape {
-            summary: summary.into(),
-            kind,
-            reads: relations(reads),
-            writes: relations(writes),
-            functions: if text == RANDOM {
-                Box::new(["random".into()])
-            } else {
-                Box::default()
-            },
-            locks: text == LOCKING,
-            ..(*self.statements.learn(text).shape).clone()
-        })
+        self.statements.learn(text).shape
     }
 }
 
@@ -416,6 +382,7 @@ fn a_finding_names_all_that_one_needs() {
 #[test]
 fn the_remedy_is_the_statement_to_write_instead() {
     let rows = [
+        (COMPANY, Effort::Small, "companies.id = ANY($1)"),
         (INSERT, Effort::Small, "VALUES ($1, $2), ($3, $4), …"),
         (TOUCH, Effort::Medium, "unnest($1, $2)"),
     ];
