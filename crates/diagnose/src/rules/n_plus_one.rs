@@ -121,9 +121,15 @@ impl Remedy {
             (Kind::Insert, ..) => "Insert all rows with one statement, by several rows in VALUES or \
                                    by `SELECT … FROM unnest($1, $2)` with one array per column."
                 .to_owned(),
+            (Kind::Delete, Some(statement), _) => {
+                format!("Delete all rows with one statement, with an array as the parameter: {statement}")
+            }
+            (Kind::Delete, ..) => "Delete all rows with one statement, by their keys as an array \
+                                   (`= ANY($1)`). At the least, put the loop into one transaction."
+                .to_owned(),
             (_, Some(statement), _) => format!(
-                "If all rows get the same values, change them with one statement: {statement} \
-                 Otherwise join to the values as arrays: `FROM unnest($1, $2) AS v(key, value)`."
+                "Change all rows with one statement: joined to the values as arrays, `FROM unnest($1, \
+                 $2) AS v(key, value)`, or, if all rows get the same values: {statement}"
             ),
             _ => "Change all rows with one statement, joined to the values as arrays: `FROM \
                   unnest($1, $2) AS v(key, value)`. At the least, put the loop into one transaction."

@@ -17,6 +17,7 @@ const COMPANY: &str = "SELECT companies.name FROM companies WHERE companies.id =
 const SKILLS: &str = "SELECT skills.name FROM skills WHERE skills.job_id = $1";
 const TOUCH: &str = "UPDATE companies SET seen = $1 WHERE companies.id = $2";
 const INSERT: &str = "INSERT INTO job_skills (job_id, skill_id) VALUES ($1, $2)";
+const FORGET: &str = "DELETE FROM skills WHERE skills.id = $1";
 const COMMIT: &str = "COMMIT";
 const PING: &str = "SELECT $1";
 const TYPES: &str = "SELECT typname FROM pg_catalog.pg_type WHERE oid = $1";
@@ -385,6 +386,11 @@ fn the_remedy_is_the_statement_to_write_instead() {
         (COMPANY, Effort::Small, "companies.id = ANY($1)"),
         (INSERT, Effort::Small, "VALUES ($1, $2), ($3, $4), …"),
         (TOUCH, Effort::Medium, "unnest($1, $2)"),
+        (
+            FORGET,
+            Effort::Small,
+            "DELETE FROM skills WHERE skills.id = ANY($1)",
+        ),
     ];
     for (text, effort, remedy) in rows {
         let mut scene = Scene::new();
