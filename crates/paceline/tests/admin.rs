@@ -318,3 +318,45 @@ fn leaving_is_not_ready_first_and_open_requests_are_finished() {
         paceline.log()
     );
 }
+
+#[test]
+fn a_log_that_nobody_reads_does_not_end_the_process() {
+    let origin = application();
+    let port = paceline_testkit::free_port().expect("a free port");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = Paceline::command()
+        .args([
+            "run",
+            "--upstream",
+            &origin.url(""),
+            "--listen",
+            "127.0.0.1:0",
+        ])
+        .args([
+            "--admin-listen",
+            &format!("127.0.0.1:{port}"),
+            "--log-level",
+            "trace",
+        ])
+        .stderr(writer)
+        .spawn();
+    let mut child = Ended(child.expect("the binary starts"));
+    let livez = format!("http://127.0.0.1:{port}/livez");
+    // Until it serves.
+    wait_until(SOON, || {
+        http::try_get(&livez).is_ok_and(|answer| answer.status == 200)
+    });
+    assert_eq!(http::get(&livez).json()["status"], "alive");
+    assert_eq!(child.0.try_wait().expect("a child"), None);
+}
+
+/// A child that does not outlive its test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -76,7 +76,7 @@ pub(crate) struct Args {
     /// Decides routes, values and times: equal seeds make equal loads
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// A limit that must be kept, [ROUTE:]METRIC OPERATOR VALUE; may be given several times
+    /// A limit that must be kept, of the whole or of one route; may be given several times
     #[arg(long, value_name = "LIMIT", value_parser = Threshold::parse)]
     threshold: Vec<Threshold>,
     /// Print the report as one JSON object

@@ -39,11 +39,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let loaded = config::load(args.settings.sources(args.config));
-    for problem in &loaded.problems {
-        terminal::complain(&problem.to_string());
-    }
     match loaded.config {
-        Some(config) => server::run(config),
-        None => Ok(ExitCode::from(COULD_NOT_RUN)),
+        // What is left are warnings, which belong into the log.
+        Some(config) => server::run(config, &loaded.problems),
+        None => {
+            for problem in &loaded.problems {
+                terminal::complain(&problem.to_string());
+            }
+            Ok(ExitCode::from(COULD_NOT_RUN))
+        }
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn start(config: LogConfig) {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(level)
-        .with_target(false);
+        .with_target(false)
+        // It would complain on stderr too, and panic when nobody reads that any more.
+        .log_internal_errors(false);
     let _ = match config.format {
         LogFormat::Text => log.with_ansi(terminal::stderr_has_colours()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

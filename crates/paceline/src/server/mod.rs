@@ -21,7 +21,7 @@ use paceline_sql::{Limits, Statements};
 use tracing::{info, warn};
 
 use crate::commands::COULD_NOT_RUN;
-use crate::config::Config;
+use crate::config::{Config, Problem};
 use sockets::{Addresses, Sockets};
 use workers::Workers;
 
@@ -33,8 +33,11 @@ struct Halves {
 }
 
 /// Runs until a signal, or until a part fails.
-pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(config: Config, warnings: &[Problem]) -> anyhow::Result<ExitCode> {
     log::start(config.log);
+    for warning in warnings {
+        warn!(place = %warning.origin, key = warning.key, hint = warning.hint, "{}.", warning.message);
+    }
     limits::raise_descriptors();
     // 1. Every socket first: a port in use is told before anything happens.
     let sockets = Sockets::bind(&config)?;

@@ -119,3 +119,45 @@ impl Streams {
 async fn sleep_for(delay: Duration) {
     sleep(delay).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    use super::*;
+
+    fn workers(running: usize) -> (UnboundedSender<Ending>, Workers) {
+        let (sender, endings) = unbounded_channel();
+        (sender, Workers { running, endings })
+    }
+
+    #[test]
+    fn a_worker_that_ends_by_itself_ends_the_process() {
+        let mut signals = Signals::new().expect("signals");
+        for ending in [Ending::Failed, Ending::Drained] {
+            let (sender, mut workers) = workers(2);
+            sender.send(ending).expect("a receiver");
+            assert_eq!(signals.wait(&mut workers), End::WorkerFailed);
+            assert_eq!(workers.running, 1);
+        }
+    }
+
+    #[test]
+    fn draining_waits_for_all_workers_up_to_its_limit() {
+        let mut signals = Signals::new().expect("signals");
+        let (sender, two) = workers(2);
+        sender.send(Ending::Drained).expect("a receiver");
+        assert_eq!(
+            signals.drain(two, Duration::from_millis(10)),
+            Drained::TimeOver
+        );
+        let (sender, two) = workers(2);
+        sender.send(Ending::Drained).expect("a receiver");
+        sender.send(Ending::Failed).expect("a receiver");
+        assert_eq!(
+            signals.drain(two, Duration::from_secs(60)),
+            Drained::Completely
+        );
+        assert!(!signals.pause(Duration::ZERO));
+    }
+}
