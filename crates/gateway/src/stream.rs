@@ -68,7 +68,7 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        let written = write_slices(&mut self.tcp, context, slices);
         self.note(written)
     }
 
@@ -114,7 +114,7 @@ impl AsyncWrite for UpstreamStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(context, slices)
+        write_slices(&mut self.tcp, context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -127,5 +127,18 @@ impl AsyncWrite for UpstreamStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
+
+/// A message without a body, or with one that waits to be read, is one slice: sending that costs the kernel less than
+/// gathering a list of one.
+fn write_slices(
+    tcp: &mut TcpStream,
+    context: &mut Context<'_>,
+    slices: &[io::IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match slices {
+        [only] => Pin::new(tcp).poll_write(context, only),
+        _ => Pin::new(tcp).poll_write_vectored(context, slices),
     }
 }
