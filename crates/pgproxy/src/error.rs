@@ -1,6 +1,11 @@
 //! What can go wrong, and how each of it is said on the wire: SQLSTATE, what happened, why, what to do.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
+
+use crate::config::DatabaseUrl;
 
 /// Why a proxy cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -23,4 +28,307 @@ pub enum Error {
     /// The system gives no random numbers.
     #[error("could not read random numbers from /dev/urandom")]
     Random(#[source] std::io::Error),
+}
+
+/// An error for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) sqlstate: SqlState,
+    pub(crate) message: String,
+    detail: Option<String>,
+    hint: Option<&'static str>,
+}
+
+impl Refusal {
+    fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
+        Self {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    fn detail(self, detail: impl Into<String>) -> Self {
+        Self {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+
+    fn hint(self, hint: &'static str) -> Self {
+        Self {
+            hint: Some(hint),
+            ..self
+        }
+    }
+
+    /// Writes it as an error after which the session goes on.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        self.report(Severity::Error, out);
+    }
+
+    /// Writes it as the last word of a session.
+    pub(crate) fn write_fatal(&self, out: &mut Vec<u8>) {
+        self.report(Severity::Fatal, out);
+    }
+
+    fn report(&self, severity: Severity, out: &mut Vec<u8>) {
+        let mut report = Report::new(severity, self.sqlstate, &self.message);
+        if let Some(detail) = &self.detail {
+            report = report.detail(detail);
+        }
+        if let Some(hint) = self.hint {
+            report = report.hint(hint);
+        }
+        report.write(out);
+    }
+}
+
+/// The sentences.
+impl Refusal {
+    pub(crate) fn wait_timeout(
+        waited: Duration,
+        before: usize,
+        waiting: usize,
+        size: usize,
+    ) -> Self {
+        let message = format!(
+            "no server connection became free within {} ms: all {size} of the pool are in use, {before} of {waiting} \
+             waiting clients stood before this one",
+            waited.as_millis()
+        );
+        Self::new(SqlState::TOO_MANY_CONNECTIONS, message)
+            .hint("Make transactions shorter, raise pool_size if the database can carry more, or wait_timeout.")
+    }
+
+    pub(crate) fn connect_failed(database: &DatabaseUrl, error: &std::io::Error) -> Self {
+        let DatabaseUrl { host, port, .. } = database;
+        Self::new(CANNOT_CONNECT, format!("could not connect to the database server at {host}:{port}: {error}"))
+            .hint("Is the server running there, and does it accept TCP connections? Trying again later works.")
+    }
+
+    pub(crate) fn connect_timeout(database: &DatabaseUrl, limit: Duration) -> Self {
+        let DatabaseUrl { host, port, .. } = database;
+        let message = format!(
+            "the database server at {host}:{port} did not let us in within {} ms",
+            limit.as_millis()
+        );
+        Self::new(CANNOT_CONNECT, message).hint("Trying again later works.")
+    }
+
+    /// The server would not have us: its own words.
+    pub(crate) fn server_refused(fields: &ErrorFields<'_>) -> Self {
+        let text = |code| {
+            fields
+                .get(code)
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+        };
+        let sqlstate = fields.sqlstate().unwrap_or(SqlState::CONNECTION_FAILURE);
+        let message = text(b'M').unwrap_or_else(|| "no reason given".to_owned());
+        Self {
+            detail: text(b'D'),
+            ..Self::new(
+                sqlstate,
+                format!("the database server refused the connection: {message}"),
+            )
+        }
+    }
+
+    pub(crate) fn server_protocol(error: &paceline_pgwire::Error) -> Self {
+        Self::new(
+            error.sqlstate(),
+            format!("no session with the database server: {error}"),
+        )
+    }
+
+    pub(crate) fn server_lost(last_words: Option<&str>) -> Self {
+        let lost = Self::new(
+            SqlState::CONNECTION_FAILURE,
+            "the connection to the database server was lost; its transaction is rolled back, unless it was committing",
+        )
+        .hint("The session goes on: the next transaction gets a new server connection.");
+        match last_words {
+            Some(words) => lost.detail(format!("The server said: {words}")),
+            None => lost,
+        }
+    }
+
+    pub(crate) fn server_out_of_step(tag: u8) -> Self {
+        let tag = tag.escape_ascii();
+        Self::new(
+            SqlState::PROTOCOL_VIOLATION,
+            format!(
+                "the database server sent a message of type '{tag}' that nothing had asked for"
+            ),
+        )
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(
+            SqlState::ADMIN_SHUTDOWN,
+            "terminating connection: Paceline is shutting down",
+        )
+        .hint("Connect again.")
+    }
+
+    pub(crate) fn wrong_password(user: &str) -> Self {
+        Self::new(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
+        )
+    }
+
+    pub(crate) fn unknown_user(user: &str) -> Self {
+        Self::new(
+            SqlState::INVALID_PASSWORD,
+            format!("user \"{user}\" is not known here"),
+        )
+        .hint("Clients log in with the user of the database URL.")
+    }
+
+    pub(crate) fn no_user() -> Self {
+        Self::new(
+            SqlState::INVALID_AUTHORIZATION,
+            "no user name given in the startup packet",
+        )
+    }
+
+    pub(crate) fn unknown_database(name: &str) -> Self {
+        Self::new(
+            SqlState::INVALID_CATALOG_NAME,
+            format!("database \"{name}\" does not exist"),
+        )
+        .hint("Clients reach the database of the database URL only.")
+    }
+
+    pub(crate) fn too_many_clients(max: usize) -> Self {
+        Self::new(
+            SqlState::TOO_MANY_CONNECTIONS,
+            format!("there are too many clients already: clients_max is {max}"),
+        )
+    }
+
+    pub(crate) fn too_many_encryption_requests() -> Self {
+        let message = "encryption was asked for again after it had been refused";
+        Self::new(SqlState::PROTOCOL_VIOLATION, message)
+    }
+
+    pub(crate) fn login_timeout() -> Self {
+        Self::new(
+            SqlState::INVALID_AUTHORIZATION,
+            "the client took too long to log in",
+        )
+    }
+
+    pub(crate) fn statement_too_long(bytes: usize, max: usize) -> Self {
+        Self::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("the statement's text has {bytes} bytes, statement_bytes_max is {max}"),
+        )
+        .hint("Pass large values as parameters or by COPY, or raise statement_bytes_max.")
+    }
+
+    pub(crate) fn name_too_long() -> Self {
+        Self::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "the names in a Bind message must stand within its first 4,000 bytes",
+        )
+    }
+
+    pub(crate) fn too_many_statements(max: usize) -> Self {
+        Self::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("this session holds too many prepared statements: client_statements_max is {max}"),
+        )
+        .hint("Close statements that are no longer needed; many texts that differ in values only want parameters.")
+    }
+
+    pub(crate) fn statements_too_large(max: usize) -> Self {
+        Self::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("the texts of this session's prepared statements have more than {max} bytes (statement_bytes_max)"),
+        )
+        .hint("Close statements that are no longer needed.")
+    }
+
+    pub(crate) fn duplicate_statement(name: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(name);
+        let message = format!("prepared statement \"{name}\" already exists");
+        Self::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message)
+    }
+
+    pub(crate) fn no_statement(name: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(name);
+        let message = format!("prepared statement \"{name}\" does not exist");
+        Self::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+    }
+
+    pub(crate) fn no_unnamed_statement() -> Self {
+        let message = "unnamed prepared statement does not exist";
+        Self::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+    }
+
+    pub(crate) fn replication() -> Self {
+        Self::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "replication connections cannot share server connections",
+        )
+        .hint("Connect to the database directly, or use observe mode.")
+    }
+
+    pub(crate) fn setting(name: &str) -> Self {
+        Self::new(
+            SqlState(*b"22023"),
+            format!("the startup parameter \"{name}\" cannot be used through a pool"),
+        )
+        .hint("Only settings that SET could change as well are possible, and options of the form -c name=value.")
+    }
+
+    /// The server did not take the client's startup parameters: its own words.
+    pub(crate) fn settings_refused(sqlstate: SqlState, message: &str) -> Self {
+        Self::new(
+            sqlstate,
+            format!("the startup parameters were refused: {message}"),
+        )
+    }
+
+    pub(crate) fn client_protocol(error: &paceline_pgwire::Error) -> Self {
+        Self::new(error.sqlstate(), error.to_string())
+    }
+
+    pub(crate) fn out_of_place(tag: u8) -> Self {
+        let tag = tag.escape_ascii();
+        Self::new(
+            SqlState::PROTOCOL_VIOLATION,
+            format!("a message of type '{tag}' is out of place here"),
+        )
+    }
+}
+
+/// `08001` sqlclient_unable_to_establish_sqlconnection.
+const CANNOT_CONNECT: SqlState = SqlState(*b"08001");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_whole_message() {
+        let mut out = Vec::new();
+        Refusal::wait_timeout(Duration::from_secs(5), 3, 9, 20).write(&mut out);
+        assert_eq!(
+            (out[0], out.len()),
+            (
+                b'E',
+                1 + u32::from_be_bytes([out[1], out[2], out[3], out[4]]) as usize
+            )
+        );
+        let fields = ErrorFields::parse(&out[5..]).unwrap();
+        assert_eq!(fields.sqlstate(), Some(SqlState::TOO_MANY_CONNECTIONS));
+        let message = String::from_utf8_lossy(fields.message().unwrap()).into_owned();
+        for part in ["5000 ms", "all 20", "3 of 9"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
 }

@@ -2,12 +2,24 @@
 //! caused it.
 //!
 //! - [`Proxy`] is what all workers share; [`Proxy::serve`] is one worker.
+//! - `pool` says who has a server connection and who waits for one.
+//! - `session` is the life of a SQL message, stage by stage.
+//! - `session::expect` keeps the answers in step with what was asked.
 #![forbid(unsafe_code)]
 
+mod buffer;
+mod cancel;
+mod client;
 mod config;
 mod error;
+mod observe;
 mod pool;
 mod proxy;
+mod random;
+mod server;
+mod session;
+mod settings;
+mod worker;
 
 pub use config::{Config, DatabaseUrl, DatabaseUrlError, Mode};
 pub use error::Error;

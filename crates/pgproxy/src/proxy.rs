@@ -1,19 +1,57 @@
 //! The proxy: what all its workers share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use paceline_journal::Journal;
 use paceline_listen::{Acceptor, DrainSignal};
+use paceline_pgwire::Limits;
 use paceline_sql::Statements;
+use tokio::sync::Semaphore;
 
+use crate::cancel::CancelKeys;
+use crate::client::{Authenticator, StatementTable};
 use crate::config::Config;
 use crate::error::Error;
-use crate::pool::PoolSnapshot;
+use crate::pool::{Pool, PoolLimits, PoolSnapshot};
+use crate::random::Random;
+use crate::server::{Opened, Reported, Server};
+use crate::settings::{Settings, SettingsTable};
+use crate::worker::{Mailbox, Worker, Workers};
+
+/// Huge texts that are parsed at once, on threads of their own.
+const LEARNING_MAX: usize = 2;
+/// Sets of settings whose parameter statuses are remembered.
+const STATUSES_MAX: usize = 1024;
 
 /// The Postgres half of Paceline.
-#[derive(Debug)]
 pub struct Proxy {
-    config: Config,
+    pub(crate) config: Config,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) shapes: Arc<Statements>,
+    pub(crate) pool: Arc<Pool<Opened>>,
+    pub(crate) server: Server,
+    pub(crate) settings: SettingsTable,
+    pub(crate) statements: StatementTable,
+    pub(crate) cancel_keys: Arc<CancelKeys>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) random: Random,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) mailboxes: Box<[Mailbox]>,
+    pub(crate) client_limits: Limits,
+    pub(crate) server_limits: Limits,
+    pub(crate) learning: Semaphore,
+    pub(crate) traffic: Traffic,
+    statuses: Mutex<HashMap<u64, Arc<Reported>>>,
+}
+
+/// Bytes that have passed.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) from_clients: AtomicU64,
+    pub(crate) from_servers: AtomicU64,
 }
 
 /// What the proxy counts, at one moment.
@@ -37,11 +75,36 @@ impl Proxy {
     /// A configuration under which clients would be let in without any proof of who they are, or with a bound of zero.
     pub fn new(
         config: Config,
-        _journal: Arc<Journal>,
-        _statements: Arc<Statements>,
+        journal: Arc<Journal>,
+        statements: Arc<Statements>,
     ) -> Result<Arc<Self>, Error> {
         check(&config)?;
-        Ok(Arc::new(Self { config }))
+        let random = Random::open().map_err(Error::Random)?;
+        let authenticator = Authenticator::new(&config.database, &random).map_err(Error::Random)?;
+        let settings = SettingsTable::new();
+        let limits = PoolLimits {
+            size: config.pool_size,
+            idle_timeout: config.idle_timeout,
+        };
+        Ok(Arc::new(Self {
+            pool: Pool::new(limits),
+            server: Server::new(&config, settings.neutral()),
+            settings,
+            statements: StatementTable::new(),
+            cancel_keys: CancelKeys::new(),
+            authenticator,
+            random,
+            workers: Workers::new(config.workers),
+            mailboxes: (0..config.workers).map(|_| Mailbox::default()).collect(),
+            client_limits: Limits::frontend(config.statement_bytes_max),
+            server_limits: Limits::backend(),
+            learning: Semaphore::new(LEARNING_MAX),
+            traffic: Traffic::default(),
+            statuses: Mutex::default(),
+            journal,
+            shapes: statements,
+            config,
+        }))
     }
 
     /// Serves clients of one listening socket until `drain` starts and its clients have come to their end. To be called
@@ -54,10 +117,7 @@ impl Proxy {
         drain: DrainSignal,
     ) {
         match Acceptor::new(listener) {
-            Ok(acceptor) => {
-                drain.wait().await;
-                drop(acceptor);
-            }
+            Ok(acceptor) => Worker::run(self, worker, acceptor, drain).await,
             Err(error) => tracing::error!(%error, worker, "Could not listen for SQL clients."),
         }
     }
@@ -69,23 +129,70 @@ impl Proxy {
 
     /// The pools and their numbers.
     pub fn pools(&self) -> Vec<PoolSnapshot> {
-        Vec::new()
+        vec![PoolSnapshot {
+            database: self.config.database.database.clone(),
+            user: self.config.database.user.clone(),
+            ..self.pool.snapshot(Instant::now())
+        }]
     }
 
     /// What is counted beside the pools.
     pub fn stats(&self) -> Stats {
+        let workers = &self.workers;
         Stats {
-            clients_per_worker: vec![0; self.config.workers],
-            transactions_total: 0,
-            bytes_from_clients_total: 0,
-            bytes_from_servers_total: 0,
+            clients_per_worker: (0..workers.count())
+                .map(|worker| workers.clients(worker))
+                .collect(),
+            transactions_total: workers.transactions_total(),
+            bytes_from_clients_total: self.traffic.from_clients.load(Ordering::Relaxed),
+            bytes_from_servers_total: self.traffic.from_servers.load(Ordering::Relaxed),
         }
+    }
+
+    /// What a server reports under these settings, if that is known.
+    pub(crate) fn statuses(&self, settings: &Settings) -> Option<Arc<Reported>> {
+        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.get(&settings.id).cloned()
+    }
+
+    /// Remembers what a server reports under these settings.
+    pub(crate) fn remember_statuses(
+        &self,
+        settings: &Settings,
+        reported: &Reported,
+    ) -> Arc<Reported> {
+        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        if statuses.len() >= STATUSES_MAX {
+            statuses.clear();
+        }
+        let reported = Arc::new(reported.clone());
+        statuses.insert(settings.id, Arc::clone(&reported));
+        reported
+    }
+
+    /// A new server connection reports something else than the ones before it: another version of the server, perhaps.
+    pub(crate) fn review_statuses(&self, fresh: &Reported) {
+        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        if statuses.get(&0).is_some_and(|known| **known != *fresh) {
+            statuses.clear();
+        }
+        if statuses.is_empty() {
+            statuses.insert(0, Arc::new(fresh.clone()));
+        }
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
 fn check(config: &Config) -> Result<(), Error> {
     if config.database.password.is_none()
-        && config.mode == crate::config::Mode::Transaction
+        && config.mode == crate::Mode::Transaction
         && !config.listen.ip().is_loopback()
     {
         return Err(Error::OpenToAll {

@@ -1,0 +1,219 @@
+//! The buffers of one socket: what came and is not dealt with yet, and what is to be sent.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What a buffer begins with, and shrinks to.
+const BASE_BYTES: usize = 8 * 1024;
+/// A buffer that a read has filled grows up to this, so that bulk data take fewer system calls.
+const BULK_BYTES: usize = 64 * 1024;
+/// Above this much unsent, whoever produces more has to wait.
+pub(crate) const BACKLOG_BYTES: usize = 64 * 1024;
+
+/// So many spare buffers of each kind a worker keeps.
+const SPARES_MAX: usize = 64;
+
+/// Memory of buffers that is not in use at one worker. A client that is idle has none; those that are busy pass it on
+/// without asking the allocator.
+#[derive(Default)]
+pub(crate) struct Spares {
+    /// Initialised to its end.
+    filled: RefCell<Vec<Vec<u8>>>,
+    empty: RefCell<Vec<Vec<u8>>>,
+}
+
+fn put_aside(spares: &RefCell<Vec<Vec<u8>>>, memory: Vec<u8>) {
+    let mut spares = spares.borrow_mut();
+    if spares.len() < SPARES_MAX && memory.capacity() <= BULK_BYTES * 2 {
+        spares.push(memory);
+    }
+}
+
+/// Bytes that have come. The memory is always initialised, so that reading into it needs no unsafe code.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    memory: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// What is there.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Drops the first bytes.
+    pub(crate) fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.len());
+        self.start += count;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Puts the memory aside for others when nothing is in it.
+    pub(crate) fn release(&mut self, spares: &Spares) {
+        if self.is_empty() && !self.memory.is_empty() {
+            put_aside(&spares.filled, std::mem::take(&mut self.memory));
+        }
+    }
+
+    /// Gives memory above the usual back when nothing is in it.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() && self.memory.len() > BULK_BYTES {
+            *self = Self::default();
+        }
+    }
+
+    /// Takes memory that somebody else has put aside.
+    fn borrow(&mut self, spares: &Spares) {
+        if self.memory.is_empty()
+            && let Some(memory) = spares.filled.borrow_mut().pop()
+        {
+            self.memory = memory;
+        }
+    }
+
+    /// Makes room for a message of `wanted` bytes in all. A length is only a promise: room grows with what has come, never
+    /// by more than doubling.
+    fn make_room(&mut self, wanted: usize) {
+        let len = self.len();
+        if self.end < self.memory.len()
+            && (wanted <= len || self.start + wanted <= self.memory.len())
+        {
+            return;
+        }
+        self.memory.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, len);
+        let goal = wanted
+            .max(len + 1)
+            .min((len * 2).max(BULK_BYTES))
+            .max(BASE_BYTES);
+        if self.memory.len() < goal {
+            self.memory.resize(goal, 0);
+        }
+    }
+
+    /// Reads once. Ready with 0 when the peer has closed its side. Memory is taken only when there is something to read.
+    pub(crate) fn poll_fill(
+        &mut self,
+        stream: &mut TcpStream,
+        wanted: usize,
+        spares: &Spares,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(stream.poll_read_ready(context))?;
+        self.borrow(spares);
+        self.make_room(wanted);
+        let mut spare = ReadBuf::new(&mut self.memory[self.end..]);
+        ready!(Pin::new(stream).poll_read(context, &mut spare))?;
+        let count = spare.filled().len();
+        let is_full = spare.remaining() == 0;
+        self.end += count;
+        if is_full && self.memory.len() < BULK_BYTES {
+            self.memory.resize(BULK_BYTES, 0);
+        }
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// Bytes to send. A `Vec` to write into, and a mark up to which it has been sent.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outbox {
+    /// Where messages are written.
+    pub(crate) fn buf(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// Whether whoever fills it has to wait.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.len() >= BACKLOG_BYTES
+    }
+
+    /// Puts the memory aside for others when nothing is in it.
+    pub(crate) fn release(&mut self, spares: &Spares) {
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            self.sent = 0;
+            self.bytes.clear();
+            put_aside(&spares.empty, std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// Takes memory that somebody else has put aside.
+    pub(crate) fn borrow(&mut self, spares: &Spares) {
+        if self.bytes.capacity() == 0
+            && let Some(bytes) = spares.empty.borrow_mut().pop()
+        {
+            self.bytes = bytes;
+        }
+    }
+
+    /// Gives memory above the usual back when nothing is in it.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > BULK_BYTES {
+            *self = Self::default();
+        }
+    }
+
+    /// Sends what the socket takes. Ready when all is sent.
+    pub(crate) fn poll_flush(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let written = Pin::new(&mut *stream).poll_write(context, &self.bytes[self.sent..]);
+            match written {
+                Poll::Pending => {
+                    self.compact();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => self.sent += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.bytes.clear();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Drops what has been sent, when that is worth the move.
+    fn compact(&mut self) {
+        if self.sent >= BACKLOG_BYTES {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Cancel requests: they reach the statement of the client that asked, or nothing.
+//!
+//! Each client has a key of its own. Whether it leads to a server process is decided under the lock of the client's entry: a
+//! session puts the process there when it takes a server connection and takes it away before it gives the connection
+//! back. A connection for which a request was sent in between is marked, and closed instead of being reused: a signal that
+//! is still on its way must not hit the next client.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use paceline_pgwire::startup::CancelRequest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::random::Random;
+use crate::server::CancelKey;
+
+/// How long a cancel request may take on its way to the server.
+const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
+const SHARDS: usize = 16;
+
+/// The keys of all clients.
+pub(crate) struct CancelKeys {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+type Shard = HashMap<u32, Arc<Entry>>;
+
+struct Entry {
+    secret: [u8; 4],
+    target: Mutex<Target>,
+}
+
+#[derive(Default)]
+struct Target {
+    key: Option<CancelKey>,
+    was_cancelled: bool,
+}
+
+impl CancelKeys {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shards: Default::default(),
+        })
+    }
+
+    /// Gives a client a key.
+    pub(crate) fn register(self: &Arc<Self>, random: &Random) -> io::Result<Cancelable> {
+        loop {
+            let secret = random.bytes()?;
+            // Some clients read the number as signed and expect it to be positive.
+            let process_id = u32::from_be_bytes(random.bytes()?) & 0x7fff_ffff;
+            let entry = Arc::new(Entry {
+                secret,
+                target: Mutex::default(),
+            });
+            let mut shard = self.shard(process_id);
+            if process_id != 0 && !shard.contains_key(&process_id) {
+                shard.insert(process_id, Arc::clone(&entry));
+                return Ok(Cancelable {
+                    keys: Arc::clone(self),
+                    process_id,
+                    entry,
+                });
+            }
+        }
+    }
+
+    /// The server process that a request means, marked as cancelled.
+    fn find(&self, request: &CancelRequest<'_>) -> Option<CancelKey> {
+        let entry = Arc::clone(self.shard(request.process_id).get(&request.process_id)?);
+        if !is_equal(&entry.secret, request.secret) {
+            return None;
+        }
+        let mut target = lock(&entry.target);
+        let key = target.key.clone()?;
+        target.was_cancelled = true;
+        Some(key)
+    }
+
+    /// Passes a request on. Returns when the server has dealt with it. A request that leads nowhere is dropped in silence, as
+    /// by Postgres.
+    pub(crate) async fn relay(&self, request: &CancelRequest<'_>) {
+        let Some(key) = self.find(request) else {
+            return;
+        };
+        match timeout(RELAY_TIMEOUT, send(&key)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "Could not pass a cancel request on."),
+            Err(_) => tracing::warn!("The server did not take a cancel request in time."),
+        }
+    }
+
+    fn shard(&self, process_id: u32) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[process_id as usize % SHARDS])
+    }
+}
+
+/// A client's key. It is valid until this is dropped.
+pub(crate) struct Cancelable {
+    keys: Arc<CancelKeys>,
+    process_id: u32,
+    entry: Arc<Entry>,
+}
+
+impl Cancelable {
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process_id
+    }
+
+    pub(crate) fn secret(&self) -> [u8; 4] {
+        self.entry.secret
+    }
+
+    /// From now on requests reach this server process.
+    pub(crate) fn attach(&self, key: &CancelKey) {
+        *lock(&self.entry.target) = Target {
+            key: Some(key.clone()),
+            was_cancelled: false,
+        };
+    }
+
+    /// From now on requests reach nothing. Says whether one was sent since `attach`.
+    pub(crate) fn detach(&self) -> bool {
+        std::mem::take(&mut *lock(&self.entry.target)).was_cancelled
+    }
+}
+
+impl Drop for Cancelable {
+    fn drop(&mut self) {
+        self.keys.shard(self.process_id).remove(&self.process_id);
+    }
+}
+
+/// Sends a request and waits until the server closes, which it does after it has signalled the process.
+async fn send(key: &CancelKey) -> io::Result<()> {
+    let mut stream = TcpStream::connect(key.address).await?;
+    let mut packet = Vec::with_capacity(16);
+    CancelRequest {
+        process_id: key.process_id,
+        secret: &key.secret,
+    }
+    .write(&mut packet);
+    stream.write_all(&packet).await?;
+    let mut rest = [0];
+    match stream.read(&mut rest).await {
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Compares without telling by its time where the difference is.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .fold(0, |difference, (one, other)| difference | (one ^ other))
+            == 0
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_leads_to_its_owners_server_process_and_to_no_other() {
+        let random = Random::open().unwrap();
+        let keys = CancelKeys::new();
+        let (mine, other) = (
+            keys.register(&random).unwrap(),
+            keys.register(&random).unwrap(),
+        );
+        let target = |process_id| CancelKey {
+            address: ([127, 0, 0, 1], 1).into(),
+            process_id,
+            secret: Arc::new([1, 2, 3, 4]),
+        };
+        let secret = mine.secret();
+        let request = CancelRequest {
+            process_id: mine.process_id(),
+            secret: &secret,
+        };
+        let find = |request: CancelRequest<'_>| keys.find(&request).map(|key| key.process_id);
+
+        assert_eq!(find(request), None, "idle");
+        mine.attach(&target(7));
+        other.attach(&target(8));
+        let wrong = [secret[0] ^ 1, secret[1], secret[2], secret[3]];
+        assert_eq!(
+            find(CancelRequest {
+                secret: &wrong,
+                ..request
+            }),
+            None
+        );
+        assert_eq!(
+            find(CancelRequest {
+                secret: &secret[..3],
+                ..request
+            }),
+            None
+        );
+        assert_eq!(find(request), Some(7));
+        assert!(mine.detach(), "the connection must not be reused");
+        assert!(!other.detach());
+        assert_eq!(find(request), None, "detached");
+        drop(mine);
+        assert_eq!(find(request), None, "gone");
+    }
+}

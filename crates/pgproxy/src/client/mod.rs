@@ -1,0 +1,72 @@
+//! Client connections: how they begin, and what is known about each.
+
+mod auth;
+mod portals;
+pub(crate) mod startup;
+mod statements;
+
+use std::io;
+use std::sync::Arc;
+
+use paceline_journal::ConnectionId;
+use paceline_pgwire::Reader;
+use tokio::net::TcpStream;
+
+pub(crate) use auth::{Authenticator, Verdict};
+pub(crate) use portals::{Portal, Portals};
+pub(crate) use statements::{ClientStatements, Prepared, StatementId, StatementTable};
+
+use crate::buffer::{Inbox, Outbox};
+use crate::cancel::Cancelable;
+use crate::settings::Settings;
+use crate::worker::Seat;
+
+/// A client that is logged in. On its way from worker to worker its stream is one of the standard library's.
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) reader: Reader,
+    pub(crate) statements: ClientStatements,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) cancelable: Cancelable,
+    pub(crate) seat: Seat,
+}
+
+impl<S> Client<S> {
+    /// The number under which the journal and the cancel key know it.
+    pub(crate) fn id(&self) -> ConnectionId {
+        ConnectionId(u64::from(self.cancelable.process_id()))
+    }
+
+    fn with_stream<T>(
+        self,
+        convert: impl FnOnce(S) -> io::Result<T>,
+        seat: Option<Seat>,
+    ) -> io::Result<Client<T>> {
+        Ok(Client {
+            stream: convert(self.stream)?,
+            inbox: self.inbox,
+            outbox: self.outbox,
+            reader: self.reader,
+            statements: self.statements,
+            settings: self.settings,
+            cancelable: self.cancelable,
+            seat: seat.unwrap_or(self.seat),
+        })
+    }
+}
+
+impl Client {
+    /// Takes it from its worker's reactor, to be sent to another worker.
+    pub(crate) fn depart(self, seat: Seat) -> io::Result<Client<std::net::TcpStream>> {
+        self.with_stream(TcpStream::into_std, Some(seat))
+    }
+}
+
+impl Client<std::net::TcpStream> {
+    /// Registers it with the reactor of the worker that calls this.
+    pub(crate) fn arrive(self) -> io::Result<Client> {
+        self.with_stream(TcpStream::from_std, None)
+    }
+}

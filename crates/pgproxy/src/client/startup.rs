@@ -1,0 +1,225 @@
+//! From the first byte of a connection to a session.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use paceline_pgwire::startup::{PACKET_BYTES_MAX, Packet, REFUSE_ENCRYPTION, Startup};
+use paceline_pgwire::{Limits, Message, Piece, Reader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Client, ClientStatements, Verdict};
+use crate::buffer::{Inbox, Outbox};
+use crate::config::Mode;
+use crate::error::Refusal;
+use crate::observe;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::worker::{Seat, Worker};
+
+/// Requests for encryption that a client may make before it goes on in the clear: one of each kind, as in Postgres.
+const ENCRYPTION_REQUESTS_MAX: usize = 2;
+
+/// A connection that has not said yet what it wants.
+pub(crate) struct Arrival {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) stream: TcpStream,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) seat: Seat,
+}
+
+/// What a connection wants.
+enum Wish {
+    /// A session under these settings.
+    Session(Arc<Settings>),
+    /// A connection of its own to the server; the startup packet has this many bytes.
+    Observed(usize),
+}
+
+/// Why there will be no session.
+enum Failure {
+    /// Nobody is there any more, or nobody has to be told.
+    Gone,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Deals with a connection from its first byte to its end.
+pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    let limit = worker.proxy.config.login_timeout;
+    let (inbox, outbox) = (Inbox::default(), Outbox::default());
+    let mut arrival = Arrival {
+        worker,
+        stream,
+        inbox,
+        outbox,
+        seat,
+    };
+    let wish = match timeout(limit, Box::pin(arrival.greet())).await {
+        Ok(wish) => wish,
+        Err(_) => Err(Refusal::login_timeout().into()),
+    };
+    match wish {
+        Ok(Wish::Session(settings)) => {
+            if let Some(session) = Box::pin(arrival.open_session(settings)).await {
+                session.run().await;
+            }
+        }
+        Ok(Wish::Observed(packet_bytes)) => Box::pin(observe::run(arrival, packet_bytes)).await,
+        Err(Failure::Gone) => {}
+        Err(Failure::Refused(refusal)) => {
+            tracing::debug!(%peer, error = refusal.message, "A client was not let in.");
+            arrival.tell(&refusal).await;
+        }
+    }
+}
+
+impl Arrival {
+    /// Reads packets until one asks for a session, and checks who asks.
+    async fn greet(&mut self) -> Result<Wish, Failure> {
+        let mut encryption_requests = 0;
+        loop {
+            let parsed = Packet::parse(self.inbox.bytes());
+            let parsed = parsed.map_err(|error| Refusal::client_protocol(&error))?;
+            match parsed {
+                None => self.fill(PACKET_BYTES_MAX).await?,
+                Some((Packet::SslRequest | Packet::GssEncRequest, len)) => {
+                    self.inbox.consume(len);
+                    encryption_requests += 1;
+                    if encryption_requests > ENCRYPTION_REQUESTS_MAX {
+                        return Err(Refusal::too_many_encryption_requests().into());
+                    }
+                    self.outbox.put(&[REFUSE_ENCRYPTION]);
+                    self.flush().await?;
+                }
+                Some((Packet::CancelRequest(request), len)) => {
+                    let proxy = &self.worker.proxy;
+                    match proxy.config.mode {
+                        Mode::Transaction => proxy.cancel_keys.relay(&request).await,
+                        Mode::Observe => {
+                            observe::relay_cancel(proxy, &self.inbox.bytes()[..len]).await;
+                        }
+                    }
+                    return Err(Failure::Gone);
+                }
+                Some((Packet::Startup(_), len)) => return self.start(len).await,
+            }
+        }
+    }
+
+    async fn start(&mut self, packet_bytes: usize) -> Result<Wish, Failure> {
+        let proxy = Arc::clone(&self.worker.proxy);
+        let config = &proxy.config;
+        if self.worker.is_draining() {
+            return Err(Refusal::shutting_down().into());
+        }
+        if proxy.workers.clients_total() > config.clients_max {
+            return Err(Refusal::too_many_clients(config.clients_max).into());
+        }
+        if config.mode == Mode::Observe {
+            return Ok(Wish::Observed(packet_bytes));
+        }
+        let Ok(Some((Packet::Startup(startup), _))) = Packet::parse(self.inbox.bytes()) else {
+            return Err(Failure::Gone);
+        };
+        startup.negotiate(self.outbox.buf());
+        let user = text(startup.user().ok_or_else(Refusal::no_user)?);
+        let database = text(startup.database().ok_or_else(Refusal::no_user)?);
+        // What is wrong with the rest is told only to those who may come in.
+        let settings = settings(&proxy.settings, &startup);
+        self.inbox.consume(packet_bytes);
+        let verdict = proxy
+            .authenticator
+            .begin(&user, &proxy.random, self.outbox.buf());
+        self.authenticate(verdict).await?;
+        if database != config.database.database {
+            return Err(Refusal::unknown_database(&database).into());
+        }
+        Ok(Wish::Session(settings?))
+    }
+
+    /// Talks until the client has proved who it is.
+    async fn authenticate(&mut self, mut verdict: Verdict) -> Result<(), Failure> {
+        let limits = Limits::authentication();
+        loop {
+            let login = match verdict {
+                Verdict::Welcome => return Ok(()),
+                Verdict::No(refusal) => return Err(refusal.into()),
+                Verdict::GoesOn(login) => login,
+            };
+            self.flush().await?;
+            let (body, len) = loop {
+                match Reader::default().next(&limits, self.inbox.bytes()) {
+                    Ok(Some(Piece::Message(message))) => break password(message)?,
+                    Ok(_) => self.fill(PACKET_BYTES_MAX).await?,
+                    Err(error) => return Err(Refusal::client_protocol(&error).into()),
+                }
+            };
+            verdict = login.step(&body, self.outbox.buf());
+            self.inbox.consume(len);
+        }
+    }
+
+    async fn open_session(self, settings: Arc<Settings>) -> Option<Session> {
+        let proxy = Arc::clone(&self.worker.proxy);
+        let cancelable = proxy.cancel_keys.register(&proxy.random).ok()?;
+        let client = Client {
+            stream: self.stream,
+            inbox: self.inbox,
+            outbox: self.outbox,
+            reader: Reader::default(),
+            statements: ClientStatements::default(),
+            settings,
+            cancelable,
+            seat: self.seat,
+        };
+        Session::new(self.worker, client).introduce().await
+    }
+
+    async fn fill(&mut self, wanted: usize) -> Result<(), Failure> {
+        let (inbox, stream, spares) = (&mut self.inbox, &mut self.stream, &self.worker.spares);
+        match poll_fn(|context| inbox.poll_fill(stream, wanted, spares, context)).await {
+            Ok(0) | Err(_) => Err(Failure::Gone),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        let (outbox, stream) = (&mut self.outbox, &mut self.stream);
+        let flushed = poll_fn(|context| outbox.poll_flush(stream, context)).await;
+        flushed.map_err(|_| Failure::Gone)
+    }
+
+    pub(crate) async fn tell(&mut self, refusal: &Refusal) {
+        refusal.write_fatal(self.outbox.buf());
+        let limit = self.worker.proxy.config.login_timeout;
+        let _ = timeout(limit, self.flush()).await;
+    }
+}
+
+fn settings(
+    table: &crate::settings::SettingsTable,
+    startup: &Startup<'_>,
+) -> Result<Arc<Settings>, Refusal> {
+    table.of_startup(startup.parameters())
+}
+
+/// The body of an authentication message, and the bytes of the message.
+fn password(message: Message<'_>) -> Result<(Vec<u8>, usize), Failure> {
+    match message.tag() {
+        b'p' => Ok((message.body().to_vec(), message.frame().len())),
+        _ => Err(Failure::Gone),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

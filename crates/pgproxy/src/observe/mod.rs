@@ -1,0 +1,214 @@
+//! Observe mode: each client has a server connection of its own, from its startup packet to its end, and every byte passes
+//! as it came, authentication included. The [`tap`] only reads along.
+
+mod tap;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::buffer::{Inbox, Outbox};
+use crate::client::startup::Arrival;
+use crate::error::Refusal;
+use crate::proxy::Proxy;
+use tap::Tap;
+
+/// How long a last word, or a cancel request, may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client and its own server connection.
+struct Relay {
+    arrival: Arrival,
+    server: TcpStream,
+    server_in: Inbox,
+    server_out: Outbox,
+    tap: Tap,
+    is_client_closed: bool,
+    is_server_closed: bool,
+}
+
+/// Why a relay ends.
+enum End {
+    Over,
+    Draining,
+}
+
+/// Connects a client to the server and passes on what they say to each other. The startup packet stands at the beginning of what
+/// the client has sent.
+pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
+    let proxy = Arc::clone(&arrival.worker.proxy);
+    let server = match connect(&proxy).await {
+        Ok(server) => server,
+        Err(refusal) => return arrival.tell(&refusal).await,
+    };
+    let Ok(cancelable) = proxy.cancel_keys.register(&proxy.random) else {
+        return;
+    };
+    let mut server_out = Outbox::default();
+    server_out.put(&arrival.inbox.bytes()[..packet_bytes]);
+    arrival.inbox.consume(packet_bytes);
+    let mut relay = Relay {
+        tap: Tap::new(Arc::clone(&proxy), u64::from(cancelable.process_id())),
+        arrival,
+        server,
+        server_in: Inbox::default(),
+        server_out,
+        is_client_closed: false,
+        is_server_closed: false,
+    };
+    let end = loop {
+        match relay.turn().await {
+            Ok(()) => {}
+            Err(end) => break end,
+        }
+    };
+    if matches!(end, End::Draining) {
+        let _ = timeout(FAREWELL, relay.arrival.tell(&Refusal::shutting_down())).await;
+    }
+}
+
+/// Passes a cancel request on as it came: in this mode clients hold the keys of the server itself.
+pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
+    let relayed = timeout(CANCEL_TIMEOUT, async {
+        let mut server = proxy.server.connect().await?;
+        server.write_all(packet).await?;
+        // It closes when the signal is sent.
+        server.read(&mut [0]).await
+    });
+    if let Ok(Err(error)) = relayed.await {
+        tracing::warn!(%error, "Could not pass a cancel request on.");
+    }
+}
+
+async fn connect(proxy: &Proxy) -> Result<TcpStream, Refusal> {
+    let (database, limit) = (&proxy.config.database, proxy.config.connect_timeout);
+    match timeout(limit, proxy.server.connect()).await {
+        Ok(Ok(stream)) => {
+            proxy.pool.counters.connects.fetch_add(1, Relaxed);
+            Ok(stream)
+        }
+        failed => {
+            proxy.pool.counters.connect_errors.fetch_add(1, Relaxed);
+            Err(match failed {
+                Ok(Err(error)) => Refusal::connect_failed(database, &error),
+                _ => Refusal::connect_timeout(database, limit),
+            })
+        }
+    }
+}
+
+impl Relay {
+    async fn turn(&mut self) -> Result<(), End> {
+        self.pass_on().await;
+        if self.is_client_closed && self.server_out.is_empty() {
+            // The server ends the session when it sees the end, after what it has still to say.
+            let _ = self.server.shutdown().await;
+        }
+        if self.is_server_closed && self.arrival.outbox.is_empty() {
+            return Err(End::Over);
+        }
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    /// Moves what the tap has read from the inboxes to the outboxes.
+    async fn pass_on(&mut self) {
+        let Arrival {
+            inbox,
+            outbox,
+            seat,
+            ..
+        } = &mut self.arrival;
+        if !self.server_out.is_backed_up() {
+            let count = self.tap.read_client(inbox.bytes());
+            self.server_out.put(&inbox.bytes()[..count]);
+            inbox.consume(count);
+        }
+        if !outbox.is_backed_up() {
+            let before = self.tap.transactions();
+            let count = self.tap.read_server(self.server_in.bytes());
+            outbox.put(&self.server_in.bytes()[..count]);
+            self.server_in.consume(count);
+            (before..self.tap.transactions()).for_each(|_| seat.count_transaction());
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let Arrival {
+            worker,
+            stream,
+            inbox,
+            outbox,
+            ..
+        } = &mut self.arrival;
+        if worker.is_draining() && self.tap.is_at_rest() && inbox.is_empty() {
+            return Poll::Ready(Err(End::Draining));
+        }
+        let (was_up, was_down) = (self.server_out.is_backed_up(), outbox.is_backed_up());
+        let up = self.server_out.poll_flush(&mut self.server, context);
+        let down = outbox.poll_flush(stream, context);
+        // A server that goes away may have said why: it is read to its end first.
+        if matches!(down, Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(End::Over));
+        }
+        let spares = &worker.spares;
+        let mut progress = was_up && !self.server_out.is_backed_up();
+        progress |= was_down && !outbox.is_backed_up();
+        if !self.is_client_closed && !self.server_out.is_backed_up() {
+            let wanted = self.tap.wants_of_client(inbox.bytes());
+            match inbox.poll_fill(stream, wanted, spares, context) {
+                Poll::Ready(Ok(0)) => {
+                    self.is_client_closed = true;
+                    progress = true;
+                }
+                Poll::Ready(Ok(count)) => {
+                    worker
+                        .proxy
+                        .traffic
+                        .from_clients
+                        .fetch_add(count as u64, Relaxed);
+                    progress = true;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Over)),
+                Poll::Pending => {}
+            }
+        }
+        if !self.is_server_closed && !outbox.is_backed_up() {
+            let wanted = self.tap.wants_of_server(self.server_in.bytes());
+            match self
+                .server_in
+                .poll_fill(&mut self.server, wanted, spares, context)
+            {
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    self.is_server_closed = true;
+                    progress = true;
+                }
+                Poll::Ready(Ok(count)) => {
+                    worker
+                        .proxy
+                        .traffic
+                        .from_servers
+                        .fetch_add(count as u64, Relaxed);
+                    progress = true;
+                }
+                Poll::Pending => {}
+            }
+        }
+        if matches!(up, Poll::Ready(Err(_))) && !progress && !self.is_server_closed {
+            return Poll::Ready(Err(End::Over));
+        }
+        // Nobody reads on while the last bytes leave: look again when they have.
+        progress |= self.is_server_closed && outbox.is_empty();
+        if progress {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The guards. Whatever happens to a client (an error, a panic, a cancelled task), dropping them gives its place back.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Pool, Pooled};
+
+/// One of the pool's places, for a connection that is being opened.
+pub(crate) struct Place<C: Pooled> {
+    /// `None` once somebody else answers for the place.
+    pool: Option<Arc<Pool<C>>>,
+}
+
+impl<C: Pooled> Place<C> {
+    pub(super) fn opening(pool: &Arc<Pool<C>>) -> Self {
+        Self {
+            pool: Some(Arc::clone(pool)),
+        }
+    }
+
+    /// The connection is open: the place is its own from here on, and the next one may be opened.
+    pub(crate) fn opened(mut self, connection: C) -> Lease<C> {
+        let pool = self
+            .pool
+            .take()
+            .expect("only this method and forget take it, both by value");
+        pool.counters.connects.fetch_add(1, Ordering::Relaxed);
+        pool.place_free(0, 1);
+        Lease::new(&pool, connection)
+    }
+
+    /// The pool, which holds its own lock, counts by itself.
+    pub(super) fn forget(mut self) {
+        self.pool = None;
+    }
+}
+
+impl<C: Pooled> Drop for Place<C> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.place_free(1, 1);
+        }
+    }
+}
+
+/// A connection that somebody holds. Dropped, it goes back when it is clean, and is closed otherwise.
+pub(crate) struct Lease<C: Pooled> {
+    pool: Arc<Pool<C>>,
+    /// `None` only within `into_inner` and `drop`.
+    connection: Option<C>,
+    is_pinned: bool,
+    is_condemned: bool,
+}
+
+impl<C: Pooled> Lease<C> {
+    pub(super) fn new(pool: &Arc<Pool<C>>, connection: C) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            connection: Some(connection),
+            is_pinned: false,
+            is_condemned: false,
+        }
+    }
+
+    /// It belongs to this client until the end, and is closed then.
+    pub(crate) fn pin(&mut self) {
+        self.is_condemned = true;
+        if !std::mem::replace(&mut self.is_pinned, true) {
+            self.pool.counters.pinned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it belongs to this client until the end.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.is_pinned
+    }
+
+    /// It will be closed, not reused.
+    pub(crate) fn condemn(&mut self) {
+        self.is_condemned = true;
+    }
+
+    /// The connection is dead: closes it, but keeps its place, to open another.
+    pub(crate) fn into_place(mut self) -> Place<C> {
+        self.connection = None;
+        self.pool.reopen();
+        Place::opening(&self.pool)
+    }
+
+    /// The connection, for the pool to keep.
+    pub(super) fn into_inner(mut self) -> C {
+        self.connection
+            .take()
+            .expect("only this method and drop take it, both for good")
+    }
+}
+
+impl<C: Pooled> Deref for Lease<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        self.connection
+            .as_ref()
+            .expect("only into_inner and drop take it, both for good")
+    }
+}
+
+impl<C: Pooled> DerefMut for Lease<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        self.connection
+            .as_mut()
+            .expect("only into_inner and drop take it, both for good")
+    }
+}
+
+impl<C: Pooled> Drop for Lease<C> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        if self.is_pinned {
+            self.pool.counters.pinned.fetch_sub(1, Ordering::Relaxed);
+        }
+        let now = Instant::now();
+        // A panic may have left it half-way between two states that each look clean.
+        let is_trusted = !self.is_condemned && !std::thread::panicking();
+        if is_trusted && connection.is_clean() && now < connection.expires() {
+            return self.pool.give_back(connection, now);
+        }
+        drop(connection);
+        self.pool.place_free(1, 0);
+    }
+}

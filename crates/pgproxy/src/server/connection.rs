@@ -1,0 +1,187 @@
+//! One server connection, and all that is known about the session at its other end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use paceline_pgwire::Reader;
+use tokio::net::TcpStream;
+
+use super::PreparedSet;
+use crate::buffer::{Inbox, Outbox};
+use crate::client::StatementId;
+use crate::pool::Pooled;
+use crate::session::{Expect, Note};
+use crate::settings::Settings;
+
+/// What the last ReadyForQuery said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+/// How to cancel what a server process is doing.
+#[derive(Clone)]
+pub(crate) struct CancelKey {
+    pub(crate) address: SocketAddr,
+    pub(crate) process_id: u32,
+    pub(crate) secret: Arc<[u8]>,
+}
+
+/// The settings that a server reports by itself.
+pub(crate) type Reported = Vec<(Box<[u8]>, Box<[u8]>)>;
+
+/// See the module.
+pub(crate) struct ServerConnection {
+    /// `None` only when moving it to another reactor has failed: then it is dead.
+    stream: Option<TcpStream>,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) reader: Reader,
+    /// Answers that are due.
+    pub(crate) expect: Expect<Note>,
+    pub(crate) status: Status,
+    /// Messages of the extended protocol were sent since the last Sync: an implicit transaction may be open.
+    pub(crate) is_unsynced: bool,
+    /// The session may hold something that nobody else may see: DISCARD ALL before the next client.
+    pub(crate) needs_reset: bool,
+    pub(crate) prepared: PreparedSet,
+    /// Whose unnamed statement it has.
+    pub(crate) unnamed: Option<StatementId>,
+    /// How many unnamed statements it was sent.
+    pub(crate) unnamed_sent: u64,
+    pub(crate) settings: Arc<Settings>,
+    /// What DISCARD ALL leads back to.
+    neutral: Arc<Settings>,
+    pub(crate) reported: Reported,
+    pub(crate) cancel_key: CancelKey,
+    worker: usize,
+    expires: Instant,
+}
+
+/// What is known when a connection has just been opened.
+pub(super) struct Fresh {
+    pub(super) stream: TcpStream,
+    pub(super) inbox: Inbox,
+    pub(super) reported: Reported,
+    pub(super) cancel_key: CancelKey,
+    pub(super) settings: Arc<Settings>,
+    pub(super) worker: usize,
+    pub(super) lifetime: Duration,
+}
+
+impl ServerConnection {
+    pub(super) fn new(fresh: Fresh) -> Self {
+        Self {
+            stream: Some(fresh.stream),
+            inbox: fresh.inbox,
+            outbox: Outbox::default(),
+            reader: Reader::default(),
+            expect: Expect::default(),
+            status: Status::Idle,
+            is_unsynced: false,
+            needs_reset: false,
+            prepared: PreparedSet::default(),
+            unnamed: None,
+            unnamed_sent: 0,
+            settings: Arc::clone(&fresh.settings),
+            neutral: fresh.settings,
+            reported: fresh.reported,
+            cancel_key: fresh.cancel_key,
+            worker: fresh.worker,
+            expires: Instant::now() + fresh.lifetime,
+        }
+    }
+
+    /// The socket and the buffers, borrowed side by side.
+    pub(crate) fn io(&mut self) -> io::Result<(&mut TcpStream, &mut Inbox, &mut Outbox)> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        Ok((stream, &mut self.inbox, &mut self.outbox))
+    }
+
+    /// Nothing is under way: outside of a transaction, all answers read, nothing in the buffers.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.status == Status::Idle
+            && !self.is_unsynced
+            && self.expect.is_empty()
+            && !self.expect.is_skipping()
+            && self.inbox.is_empty()
+            && self.outbox.is_empty()
+            && self.reader.missing() == 0
+    }
+
+    /// Gets it ready for a client on `worker`: registers it there, and looks whether it is still alive. A server has
+    /// nothing to say to an idle session; if it does, that is its last word, or something that we had better not guess.
+    pub(crate) fn wake(&mut self, worker: usize) -> io::Result<()> {
+        let mut byte = [0];
+        let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
+        let (stream, read) = if self.worker == worker {
+            let read = stream.try_read(&mut byte);
+            (stream, read)
+        } else {
+            let stream = stream.into_std()?;
+            // The new reactor does not know yet whether there is something to read.
+            let read = io::Read::read(&mut &stream, &mut byte);
+            self.worker = worker;
+            (TcpStream::from_std(stream)?, read)
+        };
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.stream = Some(stream);
+                Ok(())
+            }
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The session is as new.
+    pub(crate) fn forget_session(&mut self) {
+        self.prepared.forget_all();
+        self.unnamed = None;
+        self.settings = Arc::clone(&self.neutral);
+    }
+
+    /// Whether the server has reported exactly this.
+    pub(crate) fn reports(&self, expected: &Reported) -> bool {
+        self.reported.len() == expected.len()
+            && expected.iter().all(|pair| self.reported.contains(pair))
+    }
+
+    /// The server has told a setting. Says whether it is news.
+    pub(crate) fn report(&mut self, name: &[u8], value: &[u8]) -> bool {
+        match self.reported.iter_mut().find(|(found, _)| **found == *name) {
+            Some((_, old)) if **old == *value => false,
+            Some((_, old)) => {
+                *old = value.into();
+                true
+            }
+            None => {
+                self.reported.push((name.into(), value.into()));
+                true
+            }
+        }
+    }
+}
+
+impl Pooled for ServerConnection {
+    fn is_clean(&self) -> bool {
+        self.is_quiet() && !self.needs_reset && self.stream.is_some()
+    }
+
+    fn worker(&self) -> usize {
+        self.worker
+    }
+
+    fn settings_id(&self) -> u64 {
+        self.settings.id
+    }
+
+    fn expires(&self) -> Instant {
+        self.expires
+    }
+}

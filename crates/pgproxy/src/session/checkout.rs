@@ -1,0 +1,164 @@
+//! Stage 3: a server connection.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Instant;
+
+use paceline_pgwire::Wire;
+use paceline_pgwire::frontend::Query;
+use tokio::time::sleep;
+
+use super::account::{Note, Purpose};
+use super::expect::{Asked, Fate};
+use super::{End, Session};
+use crate::buffer::BACKLOG_BYTES;
+use crate::error::Refusal;
+use crate::pool::{Grant, Lease, Place, Ticket};
+use crate::server::Opened;
+
+impl Session {
+    /// Takes a connection that is there. Otherwise what is left to be done for one, which takes time.
+    pub(super) fn try_check_out(&mut self) -> Option<Grant<Opened>> {
+        let proxy = &self.worker.proxy;
+        match proxy
+            .pool
+            .check_out(self.worker.index, self.client.settings.id)
+        {
+            Grant::Connection(lease) => self.take_lease(lease),
+            later => Some(later),
+        }
+    }
+
+    /// Waits for a connection, opens one, or finds out why there is none.
+    pub(super) async fn check_out(&mut self, mut next: Grant<Opened>) -> Result<(), End> {
+        let since = Instant::now();
+        loop {
+            match next {
+                Grant::Connection(lease) => match self.take_lease(lease) {
+                    None => break,
+                    Some(place) => next = place,
+                },
+                Grant::Open(place) => {
+                    self.open(place).await;
+                    break;
+                }
+                Grant::Wait(ticket) => match self.wait_turn(ticket, since).await? {
+                    Some(grant) => next = grant,
+                    None => break,
+                },
+            }
+        }
+        self.queued = since.elapsed();
+        Ok(())
+    }
+
+    /// Looks whether the connection still lives. A dead one leaves its place, to open another.
+    fn take_lease(&mut self, mut lease: Lease<Opened>) -> Option<Grant<Opened>> {
+        match lease.wake(self.worker.index) {
+            Ok(()) => {
+                self.attach(lease);
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "An idle server connection has died.");
+                Some(Grant::Open(lease.into_place()))
+            }
+        }
+    }
+
+    async fn open(&mut self, place: Place<Opened>) {
+        // What has been answered must not wait for this.
+        let client = &mut self.client;
+        poll_fn(|context| {
+            let _ = client.outbox.poll_flush(&mut client.stream, context);
+            Poll::Ready(())
+        })
+        .await;
+        let proxy = std::sync::Arc::clone(&self.worker.proxy);
+        match proxy.server.open(self.worker.index).await {
+            Ok(connection) => {
+                proxy.review_statuses(&connection.reported);
+                self.attach(place.opened(connection));
+            }
+            Err(refusal) => {
+                proxy.pool.counters.connect_errors.fetch_add(1, Relaxed);
+                tracing::warn!(
+                    error = refusal.message,
+                    "Could not open a server connection."
+                );
+                self.denied = Some(refusal);
+            }
+        }
+    }
+
+    /// Waits in the queue, for `wait_timeout` at most. The client is listened to meanwhile: when it goes, so does its place.
+    async fn wait_turn(
+        &mut self,
+        mut ticket: Ticket<Opened>,
+        since: Instant,
+    ) -> Result<Option<Grant<Opened>>, End> {
+        let proxy = std::sync::Arc::clone(&self.worker.proxy);
+        let mut timeout = pin!(sleep(
+            proxy.config.wait_timeout.saturating_sub(since.elapsed())
+        ));
+        let (client, spares) = (&mut self.client, &self.worker.spares);
+        let granted = poll_fn(|context| {
+            if let Poll::Ready(grant) = ticket.poll_granted(context) {
+                return Poll::Ready(Ok(Some(grant)));
+            }
+            if timeout.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            if let Poll::Ready(Err(_)) = client.outbox.poll_flush(&mut client.stream, context) {
+                return Poll::Ready(Err(End::Gone));
+            }
+            while client.inbox.len() < BACKLOG_BYTES {
+                match client
+                    .inbox
+                    .poll_fill(&mut client.stream, BACKLOG_BYTES, spares, context)
+                {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(End::Gone)),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Pending
+        })
+        .await?;
+        if granted.is_none() {
+            proxy.pool.counters.wait_timeouts.fetch_add(1, Relaxed);
+            let (before, waiting) = (ticket.before(), proxy.pool.waiting());
+            let size = proxy.pool.size();
+            self.denied = Some(Refusal::wait_timeout(
+                since.elapsed(),
+                before,
+                waiting,
+                size,
+            ));
+        }
+        Ok(granted)
+    }
+
+    /// The connection is ours from here on. Its settings are brought in line in one round trip, where they differ; nothing of the
+    /// client's is sent before that has succeeded.
+    fn attach(&mut self, mut lease: Lease<Opened>) {
+        self.client.cancelable.attach(&lease.cancel_key);
+        if let Some(sql) = self.client.settings.statement_from(&lease.settings) {
+            Query {
+                text: sql.as_bytes(),
+            }
+            .write(lease.outbox.buf());
+            let note = Note {
+                purpose: Purpose::SetUp,
+                ..Note::default()
+            };
+            lease.expect.push(Asked::Query, Fate::SwallowAll, note);
+            lease.unnamed = None;
+            self.is_setting_up = true;
+        }
+        self.has_reports = false;
+        self.server = Some(lease);
+    }
+}

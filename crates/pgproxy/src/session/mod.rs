@@ -1,0 +1,274 @@
+//! The life of a SQL message. The stages, in order; each is a file here:
+//!
+//! 1. [`read`]: take the client's messages from its buffer, one by one, as long as the server can keep up. Large ones pass in
+//!    parts; while the server skips to a Sync, so do we.
+//! 2. [`understand`]: what does the text do? One look-up; the trace comment comes off here. Huge texts leave the worker.
+//! 3. [`checkout`]: a server connection, with the client's settings. Waiting is bounded, and the client is listened to meanwhile.
+//! 4. [`prepare`]: give this server connection the statements that it lacks, make room for them.
+//! 5. [`forward`]: write the messages under the names that they have there, and note what answers are due ([`expect`]).
+//! 6. [`stream`]: pass the answers back as they come, without those to our own messages; rows are not looked at.
+//! 7. [`account`]: tell the journal, before the last byte of an answer leaves.
+//! 8. [`release`]: at the end of a transaction, give the connection back: clean, reset, or not at all.
+//!
+//! One task does all of it. It waits in one place ([`wait`]) for whatever can go on: both sockets in both directions.
+//!
+//! What makes the order of messages hard, and what is done about it:
+//!
+//! - *An error skips to the next Sync*, our own messages among the client's included. Whatever was taken for granted when a message
+//!   was sent (a name, a prepared statement) is noted with the answer that is due, and undone backwards. A later batch that depends
+//!   on such a thing waits until it is certain.
+//! - *Local answers* (a Parse of what is prepared already) have an entry in the same queue, so that they come in order and
+//!   vanish with a skipped batch.
+//! - *Errors of our own* (a limit) are errors of the server: a message is sent in place of the refused one that must fail, and
+//!   its error is replaced. The transaction's state, the skipping and the order are then the server's own.
+//! - *COPY FROM STDIN in the extended protocol* swallows a Sync that the client sent ahead. Nothing is sent behind an Execute that may
+//!   be such a COPY before the server has said what it is.
+//! - *Flush* makes answers come without a ReadyForQuery: a connection is quiet only when nothing was sent since the last Sync.
+//! - *Terminate, and a client that closes its side, while answers are due*: they are still passed on for a moment, for a client
+//!   that closes only its sending side gets them; then the connection goes.
+
+mod account;
+mod checkout;
+mod expect;
+mod forward;
+mod prepare;
+mod read;
+mod release;
+mod stream;
+mod understand;
+mod wait;
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paceline_journal::TraceParent;
+use paceline_pgwire::backend::{BackendKeyData, ParameterStatus, ReadyForQuery, TransactionStatus};
+use paceline_pgwire::{SqlState, Wire};
+use paceline_sql::Statement;
+use tokio::time::Sleep;
+
+pub(crate) use account::{Note, hash_parameters};
+pub(crate) use expect::{Asked, Expect, Fate, Remembered};
+pub(crate) use understand::{Text, meaning};
+
+use expect::Entry;
+
+use crate::client::{Client, Portals, StatementId};
+use crate::error::Refusal;
+use crate::pool::Lease;
+use crate::server::Opened;
+use crate::worker::{Parcel, Seat, Worker};
+
+/// A logged-in client and what it is doing.
+pub(crate) struct Session {
+    worker: Rc<Worker>,
+    client: Client,
+    /// Held from the first message of a transaction to its end.
+    server: Option<Lease<Opened>>,
+    portals: Portals,
+    /// The trace comments of this batch, by the statement that bore them.
+    traces: Vec<(StatementId, TraceParent)>,
+    /// This batch has parsed an unnamed statement.
+    has_own_unnamed: bool,
+    /// Detached, and an error was told: nothing counts before the client's Sync.
+    is_skipping: bool,
+    /// What the next message that needs a server is told.
+    denied: Option<Refusal>,
+    /// The server connection is being brought in line with the client's settings.
+    is_setting_up: bool,
+    /// The server connection is being made as new, for whoever comes next.
+    is_resetting: bool,
+    /// What the server said when its settings could not be brought in line, or it could not be reset.
+    internal_error: Option<(SqlState, String)>,
+    /// An Execute was sent that may be a COPY FROM STDIN: nothing more before that is known.
+    is_held: bool,
+    copy: Copy,
+    /// Where the rest of a client's message in parts goes.
+    body_to: BodyTo,
+    /// Where the rest of a server's message in parts goes.
+    answer_to: BodyTo,
+    /// Answers wait in the server's buffer until the client has taken some.
+    is_paused: bool,
+    /// The server has told a setting within this transaction.
+    has_reports: bool,
+    /// How long the connection was waited for, until a statement has been charged with it.
+    queued: Duration,
+    /// What a huge text means, found out elsewhere.
+    learnt: Option<Statement>,
+    /// What is being undone; kept for its memory.
+    undone: Vec<Entry<Note>>,
+    /// The client has ended: what is due may still be passed on until then.
+    leaving: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copy {
+    No,
+    /// The server reads CopyData.
+    In,
+    /// The server sends CopyData.
+    Out,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyTo {
+    Peer,
+    Nowhere,
+}
+
+/// Why no more of the client's messages can be dealt with now.
+enum Stall {
+    /// More must come from the client.
+    Input,
+    /// A server connection is needed.
+    Server,
+    /// A text is too large to be parsed on this thread.
+    Learn(Box<str>),
+    /// Answers must come first, or the server must take what is written.
+    Answers,
+    /// The client has said goodbye.
+    Goodbye,
+}
+
+/// How a session ends.
+enum End {
+    /// There is nobody to tell.
+    Gone,
+    /// The client is told why.
+    Told(Refusal),
+    /// It goes on at another worker.
+    Moved(Seat),
+}
+
+impl Session {
+    pub(crate) fn new(worker: Rc<Worker>, client: Client) -> Self {
+        Self {
+            worker,
+            client,
+            server: None,
+            portals: Portals::default(),
+            traces: Vec::new(),
+            has_own_unnamed: false,
+            is_skipping: false,
+            denied: None,
+            is_setting_up: false,
+            is_resetting: false,
+            internal_error: None,
+            is_held: false,
+            copy: Copy::No,
+            body_to: BodyTo::Nowhere,
+            answer_to: BodyTo::Nowhere,
+            is_paused: false,
+            has_reports: false,
+            queued: Duration::ZERO,
+            learnt: None,
+            undone: Vec::new(),
+            leaving: None,
+        }
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn run(mut self) {
+        let end = loop {
+            if let Err(end) = self.turn().await {
+                break end;
+            }
+        };
+        match end {
+            End::Gone => {}
+            End::Told(refusal) => {
+                // The server connection is of no use any more; the client may be slow.
+                self.detach();
+                refusal.write_fatal(self.client.outbox.buf());
+                self.say_farewell().await;
+            }
+            End::Moved(seat) => self.depart(seat),
+        }
+    }
+
+    /// Tells a client that has just logged in what it has to know. The first client with these settings waits for a server
+    /// connection to learn it from. Gives nothing when that fails, and the client has been told why.
+    pub(crate) async fn introduce(mut self) -> Option<Self> {
+        let proxy = Arc::clone(&self.worker.proxy);
+        let mut statuses = proxy.statuses(&self.client.settings);
+        if statuses.is_none() {
+            if let Err(refusal) = self.learn_statuses().await {
+                self.detach();
+                refusal.write_fatal(self.client.outbox.buf());
+                self.say_farewell().await;
+                return None;
+            }
+            statuses = proxy.statuses(&self.client.settings);
+        }
+        let out = self.client.outbox.buf();
+        for (name, value) in statuses.iter().flat_map(|statuses| statuses.iter()) {
+            ParameterStatus { name, value }.write(out);
+        }
+        let (process_id, secret) = (
+            self.client.cancelable.process_id(),
+            self.client.cancelable.secret(),
+        );
+        BackendKeyData {
+            process_id,
+            secret: &secret,
+        }
+        .write(out);
+        ReadyForQuery(TransactionStatus::Idle).write(out);
+        Some(self)
+    }
+
+    async fn learn_statuses(&mut self) -> Result<(), Refusal> {
+        let gone = |end| match end {
+            End::Told(refusal) => refusal,
+            End::Gone | End::Moved(_) => Refusal::server_lost(None),
+        };
+        if let Some(next) = self.try_check_out() {
+            self.check_out(next).await.map_err(gone)?;
+        }
+        while self.is_setting_up {
+            self.wait(false).await.map_err(gone)?;
+        }
+        match self.denied.take() {
+            Some(refusal) => Err(refusal),
+            None => {
+                self.release();
+                Ok(())
+            }
+        }
+    }
+
+    /// Deals with all that is there, then waits for something to happen.
+    async fn turn(&mut self) -> Result<(), End> {
+        let stall = if self.leaving.is_some() {
+            Stall::Goodbye
+        } else {
+            self.read()?
+        };
+        match stall {
+            Stall::Server => {
+                return match self.try_check_out() {
+                    None => Ok(()),
+                    Some(next) => Box::pin(self.check_out(next)).await,
+                };
+            }
+            Stall::Learn(text) => {
+                Box::pin(self.learn(text)).await;
+                return Ok(());
+            }
+            Stall::Goodbye => self.leave()?,
+            Stall::Input | Stall::Answers => {}
+        }
+        self.between_transactions()?;
+        self.wait(matches!(stall, Stall::Input)).await
+    }
+
+    /// Sends the whole client to another worker.
+    fn depart(self, seat: Seat) {
+        let (worker, proxy) = (seat.worker(), Arc::clone(&self.worker.proxy));
+        if let Ok(client) = self.client.depart(seat) {
+            proxy.mailboxes[worker].send(Parcel::Client(Box::new(client)));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Stage 4: the server connection gets the statements that it lacks.
+
+use std::sync::Arc;
+
+use paceline_pgwire::Wire;
+use paceline_pgwire::frontend::{Close, Parse, Target};
+
+use super::account::{Note, Undo};
+use super::expect::{Asked, Fate};
+use crate::client::Prepared;
+use crate::server::{NameBuf, ServerConnection, ServerName};
+
+impl ServerConnection {
+    /// The statement's name here. Prepares it when it is missing; nobody sees the answer to that.
+    pub(super) fn name_of(&mut self, prepared: &Arc<Prepared>, max: usize) -> ServerName {
+        if let Some(name) = self.prepared.get(prepared.id) {
+            return name;
+        }
+        let note = Note::undo(Undo::ServerPrepared(prepared.id));
+        self.prepare(prepared, max, Fate::Swallow, note)
+    }
+
+    /// Sends a Parse under a new name.
+    pub(super) fn prepare(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        max: usize,
+        fate: Fate,
+        note: Note,
+    ) -> ServerName {
+        self.make_room(max);
+        let name = self.prepared.insert(prepared.id);
+        let mut buf = NameBuf::default();
+        let (statement, text, types) = (name.write(&mut buf), &*prepared.text, &*prepared.types);
+        Parse {
+            statement,
+            text,
+            types,
+        }
+        .write(self.outbox.buf());
+        self.asked(Asked::Parse, fate, note);
+        name
+    }
+
+    /// Makes sure that the unnamed statement here is this one.
+    pub(super) fn have_unnamed(&mut self, prepared: &Arc<Prepared>) {
+        if self.unnamed != Some(prepared.id) {
+            self.parse_unnamed(prepared, Fate::Swallow, Undo::ServerUnnamed);
+        }
+    }
+
+    /// Sends a Parse of the unnamed statement.
+    pub(super) fn parse_unnamed(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        fate: Fate,
+        undo: impl FnOnce(u64) -> Undo,
+    ) {
+        let (text, types) = (&*prepared.text, &*prepared.types);
+        Parse {
+            statement: b"",
+            text,
+            types,
+        }
+        .write(self.outbox.buf());
+        self.unnamed = Some(prepared.id);
+        self.unnamed_sent += 1;
+        self.asked(Asked::Parse, fate, Note::undo(undo(self.unnamed_sent)));
+    }
+
+    /// A message of the extended protocol was written.
+    pub(super) fn asked(&mut self, asked: Asked, fate: Fate, note: Note) {
+        self.is_unsynced = true;
+        self.expect.push(asked, fate, note);
+    }
+
+    /// Closes what is worth nothing any more, and the least recently used when there are too many.
+    fn make_room(&mut self, max: usize) {
+        while let Some(name) = self.prepared.take_condemned() {
+            self.close_prepared(name, Undo::Nothing);
+        }
+        if let Some((id, name)) = self.prepared.evict(max) {
+            self.close_prepared(name, Undo::ServerClosed(id, name));
+        }
+    }
+
+    fn close_prepared(&mut self, name: ServerName, undo: Undo) {
+        let mut buf = NameBuf::default();
+        let close = Close {
+            target: Target::Statement,
+            name: name.write(&mut buf),
+        };
+        close.write(self.outbox.buf());
+        self.asked(Asked::Close, Fate::Swallow, Note::undo(undo));
+    }
+}

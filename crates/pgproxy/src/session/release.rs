@@ -1,0 +1,242 @@
+//! Stage 8: the end of a transaction, of a server connection, of a session.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paceline_pgwire::Wire;
+use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
+use paceline_pgwire::frontend::Query;
+use tokio::time::{sleep, timeout};
+
+use super::account::{Note, Purpose};
+use super::expect::{Asked, Entry, Fate};
+use super::stream::{Lost, undo};
+use super::{Copy, End, Session};
+use crate::error::Refusal;
+use crate::server::Status;
+
+/// How long answers are still passed on to a client that has closed its side or said goodbye, and how long a last word may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// Gives the connection back when nothing is under way any more.
+    pub(super) fn release(&mut self) {
+        let is_mid_message = self.is_mid_message();
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        if !server.is_quiet() || self.is_setting_up || is_mid_message {
+            return;
+        }
+        self.portals.end_transaction();
+        if server.is_pinned() {
+            return;
+        }
+        if std::mem::replace(&mut self.has_reports, false) {
+            // A function has changed a setting, or SET LOCAL has, and that is over. Only what is not as it should be matters.
+            let expected = self.worker.proxy.statuses(&self.client.settings);
+            server.needs_reset |= expected.is_none_or(|expected| !server.reports(&expected));
+        }
+        if server.needs_reset {
+            self.is_resetting = true;
+            return self.send_internal(b"DISCARD ALL", Purpose::Reset);
+        }
+        self.detach();
+    }
+
+    /// Lets the connection go, in whatever state it is: the guard knows what to do with it.
+    pub(super) fn detach(&mut self) {
+        (self.copy, self.is_held) = (Copy::No, false);
+        (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
+        if let Some(mut lease) = self.server.take() {
+            lease.inbox.shrink();
+            lease.outbox.shrink();
+            if self.client.cancelable.detach() {
+                // The signal may still be on its way.
+                lease.condemn();
+            }
+        }
+    }
+
+    /// The settings are in line, or cannot be.
+    pub(super) fn set_up_done(&mut self) {
+        self.is_setting_up = false;
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        match self.internal_error.take() {
+            None => {
+                let (proxy, settings) = (&self.worker.proxy, &self.client.settings);
+                server.settings = Arc::clone(settings);
+                if proxy.statuses(settings).is_none() {
+                    proxy.remember_statuses(settings, &server.reported);
+                }
+            }
+            Some((sqlstate, words)) => {
+                server.condemn();
+                self.detach();
+                self.denied = Some(Refusal::settings_refused(sqlstate, &words));
+            }
+        }
+    }
+
+    /// The session is as new, or cannot be reset.
+    pub(super) fn reset_done(&mut self) {
+        self.is_resetting = false;
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        if self.internal_error.take().is_some() {
+            server.condemn();
+        }
+        server.needs_reset = false;
+    }
+
+    /// The server connection is lost: everything that is due is answered with that, and the session goes on without.
+    pub(super) fn lose(&mut self, lost: &Lost) -> Result<(), End> {
+        let Some(mut lease) = self.server.take() else {
+            return Ok(());
+        };
+        lease.condemn();
+        self.client.cancelable.detach();
+        let refusal = Refusal::server_lost(lost.words.as_deref());
+        let in_message = lease.reader.missing() > 0 && self.answer_to == super::BodyTo::Peer;
+        let is_over = in_message || self.copy != Copy::No || lease.is_pinned();
+        let was_skipping = lease.expect.is_skipping();
+        let was_busy = lease.status != Status::Idle || lease.is_unsynced;
+        let was_setting_up = self.is_setting_up;
+        let mut due = lease.expect.take_all();
+        for entry in due.iter_mut().rev() {
+            undo(
+                std::mem::take(&mut entry.note.undo),
+                &mut lease,
+                &mut self.client.statements,
+            );
+        }
+        drop(lease);
+        (self.copy, self.is_held) = (Copy::No, false);
+        (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
+        self.stop_passing();
+        if is_over {
+            return Err(if in_message {
+                End::Gone
+            } else {
+                End::Told(refusal)
+            });
+        }
+        let was_told = self.answer_lost(due, &refusal, was_skipping);
+        if !was_told && (was_busy || was_setting_up) {
+            self.denied = Some(refusal);
+        }
+        Ok(())
+    }
+
+    /// Answers what is due: an error for each batch, and its ReadyForQuery. Says whether there was anything.
+    fn answer_lost(
+        &mut self,
+        due: VecDeque<Entry<Note>>,
+        refusal: &Refusal,
+        was_skipping: bool,
+    ) -> bool {
+        let out = self.client.outbox.buf();
+        let (mut is_skipping, mut was_told) = (was_skipping, was_skipping);
+        for Entry { asked, fate, note } in due {
+            if fate == Fate::SwallowAll {
+                continue;
+            }
+            let closes_batch = asked == Asked::Sync;
+            let is_query = matches!(asked, Asked::Query | Asked::FunctionCall);
+            if is_skipping && !closes_batch {
+                continue;
+            }
+            if let (Asked::Local(answer), false) = (asked, is_skipping) {
+                out.extend_from_slice(answer);
+                continue;
+            }
+            if !is_skipping && note.sqlstate.is_none() {
+                refusal.write(out);
+            }
+            was_told = true;
+            is_skipping = !closes_batch && !is_query;
+            if !is_skipping {
+                ReadyForQuery(TransactionStatus::Idle).write(out);
+            }
+        }
+        self.is_skipping = is_skipping;
+        was_told
+    }
+
+    /// Between two transactions, with nothing of the server's in hand.
+    pub(super) fn between_transactions(&mut self) -> Result<(), End> {
+        if !self.is_at_rest() {
+            return Ok(());
+        }
+        let is_idle = self.client.inbox.is_empty() && self.is_between_messages();
+        if self.worker.is_draining() && is_idle && !self.skips() {
+            return Err(End::Told(Refusal::shutting_down()));
+        }
+        if self.server.is_some() {
+            return Ok(());
+        }
+        let may_move = self.denied.is_none() && !self.is_skipping && self.is_between_messages();
+        if may_move && let Some(seat) = self.client.seat.shed() {
+            return Err(End::Moved(seat));
+        }
+        Ok(())
+    }
+
+    /// Whether no transaction is open and nothing is due.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.server
+            .as_ref()
+            .is_none_or(|server| server.is_pinned() && server.is_quiet())
+    }
+
+    /// The client has said goodbye or closed its side. What is due is passed on for a moment; an open transaction is rolled
+    /// back, so that the connection can be used by others.
+    pub(super) fn leave(&mut self) -> Result<(), End> {
+        if self.leaving.is_none() {
+            self.leaving = Some(Box::pin(sleep(FAREWELL)));
+        }
+        let is_mid_message = self.is_mid_message();
+        let Some(server) = &mut self.server else {
+            return if self.client.outbox.is_empty() {
+                Err(End::Gone)
+            } else {
+                Ok(())
+            };
+        };
+        // Half a message, or a batch without its end, cannot be brought to an end in the client's place.
+        let is_torn = server.is_unsynced || is_mid_message || self.copy == Copy::In;
+        if is_torn || server.is_pinned() && server.expect.is_empty() {
+            return Err(End::Gone);
+        }
+        if server.status != Status::Idle && server.expect.is_empty() {
+            self.send_internal(b"ROLLBACK", Purpose::Client);
+        }
+        Ok(())
+    }
+
+    /// Says the last word, if the client listens.
+    pub(super) async fn say_farewell(&mut self) {
+        let client = &mut self.client;
+        let said = poll_fn(|context| client.outbox.poll_flush(&mut client.stream, context));
+        let _ = timeout(FAREWELL, said).await;
+    }
+
+    /// A statement of our own, whose answer nobody sees.
+    fn send_internal(&mut self, text: &[u8], purpose: Purpose) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        Query { text }.write(server.outbox.buf());
+        server.unnamed = None;
+        let note = Note {
+            purpose,
+            ..Note::default()
+        };
+        server.expect.push(Asked::Query, Fate::SwallowAll, note);
+    }
+}

@@ -1,0 +1,338 @@
+//! Stage 6: the server's answers, passed back as they come.
+
+use std::time::Instant;
+
+use paceline_pgwire::backend::{
+    CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus,
+};
+use paceline_pgwire::{ErrorFields, Piece, Severity, SqlState, TagSet, Wire};
+
+use super::account::{Purpose, Undo, UndoClient};
+use super::expect::{Asked, Entry, Fate, Step};
+use super::{BodyTo, Copy, Session};
+use crate::buffer::Inbox;
+use crate::client::ClientStatements;
+use crate::server::{ServerConnection, Status};
+
+/// All but rows and CopyData: what has to be looked at.
+const LOOKED_AT: TagSet = TagSet::of(b"123ACEGHIKNRSTVWZcnstv");
+
+/// The server connection is of no use any more.
+pub(super) struct Lost {
+    /// What the server said before it went, or why we gave it up.
+    pub(super) words: Option<String>,
+}
+
+impl Session {
+    /// Passes on what has come, as long as the client takes it.
+    pub(super) fn stream(&mut self) -> Result<(), Lost> {
+        let Some(server) = &mut self.server else {
+            return Ok(());
+        };
+        // Taken out, so that messages can be borrowed from it while the session changes.
+        let mut inbox = std::mem::take(&mut server.inbox);
+        let result = self.stream_from(&mut inbox);
+        if let Some(server) = &mut self.server {
+            server.inbox = inbox;
+        }
+        result
+    }
+
+    fn stream_from(&mut self, inbox: &mut Inbox) -> Result<(), Lost> {
+        loop {
+            self.is_paused = self.client.outbox.is_backed_up();
+            let Some(server) = self.server.as_mut().filter(|_| !self.is_paused) else {
+                return Ok(());
+            };
+            let limits = &self.worker.proxy.server_limits;
+            let (passed, found) = if passes_rows(server, self.answer_to) {
+                let scanned = server.reader.scan(limits, inbox.bytes(), &LOOKED_AT);
+                let scanned = scanned.map_err(|error| lost(&error))?;
+                self.client.outbox.put(&inbox.bytes()[..scanned.passed]);
+                // A row that goes on in the next buffer goes where this part of it went.
+                self.answer_to = BodyTo::Peer;
+                (scanned.passed, scanned.found)
+            } else {
+                let next = server.reader.next(limits, inbox.bytes());
+                (0, next.map_err(|error| lost(&error))?)
+            };
+            let Some(piece) = found else {
+                inbox.consume(passed);
+                return Ok(());
+            };
+            let len = passed + piece.len();
+            self.answer(piece)?;
+            inbox.consume(len);
+            self.deliver_local();
+        }
+    }
+
+    fn answer(&mut self, piece: Piece<'_>) -> Result<(), Lost> {
+        let (tag, bytes) = (piece.tag(), piece.bytes());
+        let body = match piece {
+            Piece::Part(part) if !part.is_first => {
+                if self.answer_to == BodyTo::Peer {
+                    self.client.outbox.put(bytes);
+                }
+                return Ok(());
+            }
+            Piece::Part(part) => part.body(),
+            Piece::Message(message) => message.body(),
+        };
+        let (is_forwarded, step) = match tag {
+            b'N' | b'A' => (!self.is_internal(), None),
+            b'S' => (self.report(body)?, None),
+            b'E' => {
+                let fields = ErrorFields::prefix(body);
+                last_words(&fields)?;
+                let step = self.step(tag)?;
+                (self.error(&fields, &step), Some(step))
+            }
+            _ => {
+                let step = self.step(tag)?;
+                (self.expected(tag, body, &step)?, Some(step))
+            }
+        };
+        self.answer_to = if is_forwarded {
+            BodyTo::Peer
+        } else {
+            BodyTo::Nowhere
+        };
+        if is_forwarded {
+            self.client.outbox.put(bytes);
+        }
+        // What follows comes after the message was passed on, and before anything is sent.
+        match step {
+            Some(Step { fails: true, .. }) => self.fail(),
+            Some(Step { ends: true, .. }) => self.finish(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the answer that is due is one to a statement of our own.
+    fn is_internal(&mut self) -> bool {
+        let head = self.server.as_mut().and_then(|server| server.expect.head());
+        head.is_some_and(|entry| entry.fate == Fate::SwallowAll)
+    }
+
+    fn report(&mut self, body: &[u8]) -> Result<bool, Lost> {
+        let ParameterStatus { name, value } = ParameterStatus::parse(body).map_err(|e| lost(&e))?;
+        let is_internal = self.is_internal();
+        if let Some(server) = &mut self.server {
+            self.has_reports |= server.report(name, value) && !is_internal;
+        }
+        Ok(!is_internal)
+    }
+
+    fn step(&self, tag: u8) -> Result<Step, Lost> {
+        let step = self
+            .server
+            .as_ref()
+            .and_then(|server| server.expect.receive(tag).ok());
+        step.ok_or_else(|| {
+            let refusal = crate::error::Refusal::server_out_of_step(tag);
+            tracing::warn!(error = refusal.message, "Closing a server connection.");
+            Lost {
+                words: Some(refusal.message),
+            }
+        })
+    }
+
+    /// A message that answers the head of the queue. Says whether the client gets it.
+    fn expected(&mut self, tag: u8, body: &[u8], step: &Step) -> Result<bool, Lost> {
+        let Some(server) = &mut self.server else {
+            return Ok(false);
+        };
+        match tag {
+            b'Z' => {
+                let ready = ReadyForQuery::parse(body).map_err(|error| lost(&error))?;
+                server.status = match ready.0 {
+                    TransactionStatus::Idle => Status::Idle,
+                    TransactionStatus::InTransaction => Status::InTransaction,
+                    TransactionStatus::Failed => Status::Failed,
+                };
+            }
+            b'C' => {
+                let complete = CommandComplete::parse(body).map_err(|error| lost(&error))?;
+                let rows = complete.rows().unwrap_or(0);
+                if let Some(head) = server.expect.head() {
+                    head.note.rows += rows;
+                }
+                heed_command(server, &mut self.client.statements, complete.tag, step.fate);
+            }
+            b'G' => (self.copy, self.is_held) = (Copy::In, false),
+            b'H' => (self.copy, self.is_held) = (Copy::Out, false),
+            _ => {}
+        }
+        Ok(matches!(step.fate, Fate::Forward | Fate::Replace))
+    }
+
+    /// An error. Says whether the client gets it as it is.
+    fn error(&mut self, fields: &ErrorFields<'_>, step: &Step) -> bool {
+        let Some(server) = &mut self.server else {
+            return false;
+        };
+        let sqlstate = fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR);
+        let mut replacement = None;
+        if let Some(head) = server.expect.head() {
+            head.note.sqlstate = Some(sqlstate);
+            replacement = head.note.refusal.take();
+            if step.fate == Fate::SwallowAll {
+                let words = String::from_utf8_lossy(fields.message().unwrap_or_default());
+                self.internal_error = Some((sqlstate, words.into_owned()));
+            }
+        }
+        if let Some(refusal) = &replacement {
+            refusal.write(self.client.outbox.buf());
+        }
+        match step.fate {
+            Fate::Forward | Fate::Swallow => true,
+            Fate::SwallowAll => false,
+            Fate::Replace => replacement.is_none(),
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let Some(Entry {
+            asked,
+            fate,
+            mut note,
+        }) = server.expect.finish()
+        else {
+            return;
+        };
+        note.finish(Instant::now);
+        match asked {
+            Asked::Execute | Asked::Query | Asked::FunctionCall => {
+                (self.copy, self.is_held) = (Copy::No, false);
+            }
+            _ => {}
+        }
+        let is_end = matches!(asked, Asked::Query | Asked::FunctionCall | Asked::Sync);
+        if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
+            self.client.seat.count_transaction();
+        }
+        match note.purpose {
+            Purpose::Client => {}
+            Purpose::SetUp => self.set_up_done(),
+            Purpose::Reset => self.reset_done(),
+        }
+    }
+
+    /// The head has failed, and with it all up to the next Sync.
+    fn fail(&mut self) {
+        (self.copy, self.is_held) = (Copy::No, false);
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        // The entries leave the queue while what they stand for is undone.
+        let mut undone = std::mem::take(&mut self.undone);
+        undone.extend(server.expect.fail());
+        let count = undone.len();
+        for (index, mut entry) in undone.drain(..).enumerate() {
+            // The last one is the one that failed; the others were never looked at.
+            if index + 1 == count {
+                let is_stale = entry.note.sqlstate == Some(SqlState::FEATURE_NOT_SUPPORTED);
+                if let (Undo::Bound(id), true) = (&entry.note.undo, is_stale) {
+                    // "cached plan must not change result type": the next one to come prepares it again.
+                    server.prepared.condemn(*id);
+                }
+                entry.note.finish(Instant::now);
+            }
+            undo(entry.note.undo, server, &mut self.client.statements);
+        }
+        self.undone = undone;
+    }
+
+    /// Passes on the local answers whose turn has come.
+    pub(super) fn deliver_local(&mut self) {
+        if let Some(server) = &mut self.server {
+            while let Some(answer) = server.expect.take_local() {
+                self.client.outbox.put(answer);
+            }
+        }
+    }
+}
+
+/// Whether rows may pass without being looked at.
+fn passes_rows(server: &mut ServerConnection, answer_to: BodyTo) -> bool {
+    if server.reader.missing() > 0 && answer_to == BodyTo::Nowhere {
+        return false;
+    }
+    server.expect.head().is_some_and(|head| {
+        matches!(head.asked, Asked::Query | Asked::Execute) && head.fate == Fate::Forward
+    })
+}
+
+/// Commands that change what is prepared.
+fn heed_command(
+    server: &mut ServerConnection,
+    statements: &mut ClientStatements,
+    command: &[u8],
+    fate: Fate,
+) {
+    match command {
+        b"DISCARD ALL" => {
+            server.forget_session();
+            if fate != Fate::SwallowAll {
+                statements.clear();
+            }
+        }
+        b"DEALLOCATE ALL" => {
+            server.prepared.forget_all();
+            statements.clear();
+        }
+        _ => {}
+    }
+}
+
+/// Takes back what was taken for granted when a message was sent.
+pub(super) fn undo(undo: Undo, server: &mut ServerConnection, statements: &mut ClientStatements) {
+    match undo {
+        Undo::Nothing | Undo::Bound(_) => {}
+        Undo::ServerUnnamed(number) if number == server.unnamed_sent => server.unnamed = None,
+        Undo::Unnamed(number) if number == server.unnamed_sent => {
+            server.unnamed = None;
+            statements.unnamed = None;
+        }
+        Undo::ServerUnnamed(_) | Undo::Unnamed(_) => {}
+        Undo::ServerPrepared(id) => server.prepared.remove(id),
+        Undo::ServerClosed(id, name) => server.prepared.restore(id, name),
+        Undo::Client(undo) => match *undo {
+            UndoClient::Parsed { name, server: id } => {
+                statements.remove(&name);
+                if let Some(id) = id {
+                    server.prepared.remove(id);
+                }
+            }
+            UndoClient::Closed { name, prepared } => statements.insert(&name, prepared),
+            UndoClient::UnnamedClosed(prepared) => statements.unnamed = Some(prepared),
+        },
+    }
+}
+
+/// A server that says that it ends the session has said its last word.
+fn last_words(fields: &ErrorFields<'_>) -> Result<(), Lost> {
+    if fields
+        .severity()
+        .is_none_or(|severity| severity < Severity::Fatal)
+    {
+        return Ok(());
+    }
+    let sqlstate = fields.sqlstate().unwrap_or(SqlState::CONNECTION_FAILURE);
+    let message = String::from_utf8_lossy(fields.message().unwrap_or_default());
+    Err(Lost {
+        words: Some(format!("{message} ({sqlstate})")),
+    })
+}
+
+fn lost(error: &paceline_pgwire::Error) -> Lost {
+    tracing::warn!(%error, "Closing a server connection.");
+    Lost {
+        words: Some(error.to_string()),
+    }
+}

@@ -1,0 +1,129 @@
+//! Stage 2: what a text does.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use paceline_journal::TraceParent;
+use paceline_sql::{Statement, Statements, Stripped, Understanding, strip_comment};
+
+use super::{Session, Stall};
+use crate::client::Prepared;
+
+/// Texts above this are parsed on a thread of their own: the parser takes about 100 ns for a byte.
+const INLINE_BYTES_MAX: usize = 32 * 1024;
+
+/// A text as it came, and without its trace comment.
+pub(crate) struct Text<'t> {
+    bytes: &'t [u8],
+    stripped: Cow<'t, str>,
+    is_utf8: bool,
+    pub(crate) trace: Option<TraceParent>,
+}
+
+impl<'t> Text<'t> {
+    /// Takes the trace comment off. A text that is not UTF-8 is read as far as it goes, and forwarded as it is.
+    pub(crate) fn new(bytes: &'t [u8]) -> Self {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            let stripped = String::from_utf8_lossy(bytes);
+            return Self {
+                bytes,
+                stripped,
+                is_utf8: false,
+                trace: None,
+            };
+        };
+        let Stripped { text, comment } = strip_comment(text);
+        let trace = comment.and_then(|comment| TraceParent::parse(&comment.traceparent?));
+        Self {
+            bytes,
+            stripped: text,
+            is_utf8: true,
+            trace,
+        }
+    }
+
+    /// The text without its trace comment.
+    pub(crate) fn stripped(&self) -> &str {
+        &self.stripped
+    }
+
+    /// Its length without the trace comment.
+    pub(crate) fn len(&self) -> usize {
+        self.stripped.len()
+    }
+
+    /// What the server gets.
+    fn forwarded(&self, with_comment: bool) -> &[u8] {
+        if with_comment || !self.is_utf8 {
+            self.bytes
+        } else {
+            self.stripped.as_bytes()
+        }
+    }
+}
+
+/// What a text means; parses it when it is new.
+pub(crate) fn meaning(shapes: &Statements, text: &Text<'_>) -> Statement {
+    match shapes.understand(&text.stripped) {
+        Understanding::Known(statement) => statement,
+        Understanding::NeedsParse => shapes.learn(&text.stripped),
+    }
+}
+
+impl Session {
+    /// What the server gets of this text.
+    pub(super) fn forwarded<'a>(&self, text: &'a Text<'_>) -> &'a [u8] {
+        text.forwarded(self.worker.proxy.config.forward_trace_comment)
+    }
+
+    /// A huge text has to be parsed elsewhere first.
+    pub(super) fn must_learn(&self, text: &Text<'_>) -> Option<Stall> {
+        let is_huge = text.stripped.len() > INLINE_BYTES_MAX && self.learnt.is_none();
+        is_huge.then(|| Stall::Learn(text.stripped.as_ref().into()))
+    }
+
+    /// What the text of a Query means.
+    pub(super) fn meaning(&mut self, text: &Text<'_>) -> Statement {
+        let learnt = self.learnt.take();
+        learnt.unwrap_or_else(|| meaning(&self.worker.proxy.shapes, text))
+    }
+
+    /// The text of a Parse, with its types, if it was prepared before by any client.
+    pub(super) fn known(&self, text: &[u8], types: &[u8]) -> Option<Arc<Prepared>> {
+        let current = self.client.statements.unnamed.as_ref();
+        match current.filter(|prepared| prepared.is(text, types)) {
+            Some(prepared) => Some(Arc::clone(prepared)),
+            None => self.worker.proxy.statements.get(text, types),
+        }
+    }
+
+    /// The text of a Parse that is new.
+    pub(super) fn meet(&mut self, text: &Text<'_>, types: &[u8], is_named: bool) -> Arc<Prepared> {
+        let statement = self.meaning(text);
+        let (table, forwarded) = (&self.worker.proxy.statements, self.forwarded(text));
+        // An unnamed text with values in it will hardly come again: remembering it would only push others out.
+        if is_named || statement.literals == 0 {
+            table.intern(forwarded, types, &statement)
+        } else {
+            table.make(forwarded, types, &statement)
+        }
+    }
+
+    /// Parses a huge text elsewhere.
+    pub(super) async fn learn(&mut self, text: Box<str>) {
+        let proxy = &self.worker.proxy;
+        // The semaphore is never closed.
+        let _permit = proxy.learning.acquire().await;
+        let shapes = Arc::clone(&proxy.shapes);
+        let learnt = tokio::task::spawn_blocking(move || match shapes.understand(&text) {
+            Understanding::Known(statement) => statement,
+            Understanding::NeedsParse => shapes.learn(&text),
+        });
+        // A parser that panics on a client's text has learnt nothing; nor can we about it, then.
+        self.learnt = Some(
+            learnt
+                .await
+                .unwrap_or_else(|_| proxy.shapes.learn("(not understood)")),
+        );
+    }
+}

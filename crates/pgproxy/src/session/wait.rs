@@ -1,0 +1,159 @@
+//! Where a session waits: for both sockets, in both directions.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use super::stream::Lost;
+use super::{End, Session};
+
+/// What has happened.
+enum Event {
+    /// The client has sent something.
+    Client,
+    /// The client has closed its side.
+    ClientClosed,
+    /// The client is gone.
+    ClientGone,
+    /// The server has sent something, or its earlier answers can be passed on at last.
+    Server,
+    ServerLost(Option<io::Error>),
+    /// The server has taken what it was sent.
+    Written,
+    /// Somebody else wants us to look around: the worker drains.
+    Woken,
+    /// The time for a farewell is over.
+    TooLate,
+}
+
+impl Session {
+    /// Sends what is to be sent and waits for something to come.
+    pub(super) async fn wait(&mut self, reads_client: bool) -> Result<(), End> {
+        self.put_buffers_aside();
+        let mut polls = 0;
+        let event = poll_fn(|context| {
+            let polled = self.poll_event(reads_client, context);
+            polls += 1;
+            // A second look after a wake-up that none of the sockets explains.
+            if polled.is_pending() && polls > 1 && self.worker.is_draining() && self.is_at_rest() {
+                return Poll::Ready(Event::Woken);
+            }
+            polled
+        })
+        .await;
+        match event {
+            Event::Client | Event::Written | Event::Woken => Ok(()),
+            Event::ClientClosed => self.leave(),
+            Event::ClientGone | Event::TooLate => Err(End::Gone),
+            Event::Server => {
+                if let Err(lost) = self.stream() {
+                    return self.lose(&lost);
+                }
+                self.release();
+                Ok(())
+            }
+            Event::ServerLost(error) => {
+                let words = error.map(|error| error.to_string());
+                self.lose(&Lost { words })
+            }
+        }
+    }
+
+    fn poll_event(&mut self, reads_client: bool, context: &mut Context<'_>) -> Poll<Event> {
+        if let Some(event) = self.poll_server(context) {
+            return Poll::Ready(event);
+        }
+        let client = &mut self.client;
+        let was_backed_up = client.outbox.is_backed_up();
+        let flushed = client.outbox.poll_flush(&mut client.stream, context);
+        if let Poll::Ready(Err(_)) = flushed {
+            return Poll::Ready(Event::ClientGone);
+        }
+        // While it was backed up nobody asked the server for more.
+        if (self.is_paused || was_backed_up) && !client.outbox.is_backed_up() {
+            return Poll::Ready(Event::Server);
+        }
+        if let Some(leaving) = &mut self.leaving {
+            let is_done = self.server.is_none() && client.outbox.is_empty();
+            if is_done || leaving.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Event::TooLate);
+            }
+        } else if reads_client {
+            return self.poll_client(context);
+        }
+        Poll::Pending
+    }
+
+    fn poll_client(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let client = &mut self.client;
+        let limits = &self.worker.proxy.client_limits;
+        // What is wrong with a length is found when the message is read.
+        let wanted = client
+            .reader
+            .wants(limits, client.inbox.bytes())
+            .unwrap_or(0);
+        let spares = &self.worker.spares;
+        client
+            .inbox
+            .poll_fill(&mut client.stream, wanted, spares, context)
+            .map(|read| match read {
+                Ok(0) => Event::ClientClosed,
+                Ok(count) => {
+                    client.outbox.borrow(spares);
+                    self.worker
+                        .proxy
+                        .traffic
+                        .from_clients
+                        .fetch_add(count as u64, Relaxed);
+                    Event::Client
+                }
+                Err(_) => Event::ClientGone,
+            })
+    }
+
+    fn poll_server(&mut self, context: &mut Context<'_>) -> Option<Event> {
+        let is_backed_up = self.client.outbox.is_backed_up();
+        let server = self.server.as_mut()?;
+        let limits = &self.worker.proxy.server_limits;
+        let wanted = server
+            .reader
+            .wants(limits, server.inbox.bytes())
+            .unwrap_or(0);
+        let (stream, inbox, outbox) = match server.io() {
+            Ok(io) => io,
+            Err(error) => return Some(Event::ServerLost(Some(error))),
+        };
+        let was_backed_up = outbox.is_backed_up();
+        // A server that has gone may have said why: reading tells.
+        let flushed = outbox.poll_flush(stream, context);
+        if !is_backed_up {
+            match inbox.poll_fill(stream, wanted, &self.worker.spares, context) {
+                Poll::Ready(Ok(0)) => return Some(Event::ServerLost(None)),
+                Poll::Ready(Ok(count)) => {
+                    self.worker
+                        .proxy
+                        .traffic
+                        .from_servers
+                        .fetch_add(count as u64, Relaxed);
+                    return Some(Event::Server);
+                }
+                Poll::Ready(Err(error)) => return Some(Event::ServerLost(Some(error))),
+                Poll::Pending => {}
+            }
+        }
+        match flushed {
+            Poll::Ready(Err(error)) => Some(Event::ServerLost(Some(error))),
+            _ => (was_backed_up && !outbox.is_backed_up()).then_some(Event::Written),
+        }
+    }
+
+    /// An idle client has no buffers; those that are busy pass them on.
+    fn put_buffers_aside(&mut self) {
+        let (client, spares) = (&mut self.client, &self.worker.spares);
+        if self.server.is_none() && client.outbox.is_empty() {
+            client.inbox.release(spares);
+            client.outbox.release(spares);
+        }
+    }
+}

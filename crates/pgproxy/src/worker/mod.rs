@@ -1,0 +1,162 @@
+//! One worker: it accepts clients, hands them to the worker with the fewest, runs the sessions that are its own, and
+//! ends when it drains.
+
+mod balance;
+mod mailbox;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use paceline_listen::{Acceptor, DrainSignal};
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval};
+
+pub(crate) use balance::{Seat, Workers};
+pub(crate) use mailbox::{Mailbox, Parcel};
+
+use crate::buffer::Spares;
+use crate::client::startup;
+use crate::proxy::Proxy;
+use crate::session::Session;
+
+/// How often idle connections are looked through and workers compared.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What the sessions of one worker share.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) spares: Spares,
+    is_draining: Cell<bool>,
+    tasks: RefCell<HashMap<u64, Waker>>,
+    last_task: Cell<u64>,
+}
+
+impl Worker {
+    /// Runs the worker until it has drained.
+    pub(crate) async fn run(
+        proxy: Arc<Proxy>,
+        index: usize,
+        mut acceptor: Acceptor,
+        drain: DrainSignal,
+    ) {
+        let worker = Rc::new(Self {
+            index,
+            proxy,
+            spares: Spares::default(),
+            is_draining: Cell::new(false),
+            tasks: RefCell::default(),
+            last_task: Cell::new(0),
+        });
+        let mut rounds = interval(ROUND);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.wait() => break,
+                parcel = worker.proxy.mailboxes[index].receive() => worker.unpack(parcel),
+                (stream, peer) = acceptor.accept() => worker.place(stream, peer),
+                _ = rounds.tick() => worker.round(&mut seen),
+            }
+        }
+        drop(acceptor);
+        worker.drain().await;
+    }
+
+    /// Whether idle clients are to be sent away.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+
+    fn round(&self, seen: &mut Vec<u64>) {
+        if self.index == 0 {
+            self.proxy.pool.reap(Instant::now());
+            self.proxy.workers.balance(seen);
+        }
+    }
+
+    /// Sends idle clients away and waits for the others to come to their end.
+    async fn drain(self: &Rc<Self>) {
+        self.is_draining.set(true);
+        loop {
+            self.tasks.borrow().values().for_each(Waker::wake_by_ref);
+            if self.proxy.workers.clients(self.index) == 0 {
+                return;
+            }
+            tokio::select! {
+                parcel = self.proxy.mailboxes[self.index].receive() => self.unpack(parcel),
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+        }
+    }
+
+    /// Decides which worker a client goes to, before its first byte is read.
+    fn place(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        // Those that are told "too many clients" have to be heard first; beyond that they are not even heard.
+        if self.proxy.workers.clients_total() >= 2 * self.proxy.config.clients_max {
+            return;
+        }
+        let seat = self.proxy.workers.seat(self.index);
+        if seat.worker() == self.index {
+            return self.welcome(stream, peer, seat);
+        }
+        if let Ok(stream) = stream.into_std() {
+            let worker = seat.worker();
+            self.proxy.mailboxes[worker].send(Parcel::Accepted { stream, peer, seat });
+        }
+    }
+
+    fn unpack(self: &Rc<Self>, parcel: Parcel) {
+        match parcel {
+            Parcel::Accepted { stream, peer, seat } => {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    self.welcome(stream, peer, seat);
+                }
+            }
+            Parcel::Client(client) => {
+                if let Ok(client) = client.arrive() {
+                    let session = Session::new(Rc::clone(self), client);
+                    self.spawn(session.run());
+                }
+            }
+        }
+    }
+
+    fn welcome(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+        self.spawn(startup::welcome(Rc::clone(self), stream, peer, seat));
+    }
+
+    /// Runs a session, and remembers how to wake it.
+    fn spawn(self: &Rc<Self>, session: impl Future<Output = ()> + 'static) {
+        let (worker, number) = (Rc::clone(self), self.last_task.get() + 1);
+        self.last_task.set(number);
+        tokio::task::spawn_local(async move {
+            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+            worker.tasks.borrow_mut().insert(number, waker);
+            let _forget = Forget {
+                worker: &worker,
+                number,
+            };
+            session.await;
+        });
+    }
+}
+
+/// Forgets a task when it ends, however it ends.
+struct Forget<'w> {
+    worker: &'w Worker,
+    number: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.worker.tasks.borrow_mut().remove(&self.number);
+    }
+}
