@@ -1,0 +1,252 @@
+//! A proxy in this process, in front of a private server, and what the tests ask of it.
+
+#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+pub(crate) mod child;
+pub(crate) mod tool;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use paceline_journal::Journal;
+use paceline_listen::Drain;
+use paceline_pgproxy::{Config, DatabaseUrl, Proxy};
+use paceline_sql::Statements;
+use paceline_testkit::{Frame, PrivatePostgres, RawPg, frame, wait_until};
+
+/// Longer than anything here takes, shorter than a developer's patience.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The server's own list of the connections that a proxy holds: goes behind FROM, more conditions behind AND.
+pub(crate) const POOLED: &str =
+    "pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'direct'";
+
+/// A private server with a proxy before it.
+pub(crate) struct Rig {
+    pub(crate) proxy: Arc<Proxy>,
+    /// The proxy's port.
+    pub(crate) port: u16,
+    pub(crate) pool_size: usize,
+    workers: Workers,
+    // Last, so that the proxy's connections end before their server.
+    pub(crate) server: PrivatePostgres,
+}
+
+impl Rig {
+    /// Two workers, four server connections.
+    pub(crate) fn start() -> Rig {
+        Rig::with(|_| {})
+    }
+
+    /// As [`Rig::start`], with a configuration that is changed first.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Rig {
+        Rig::before(paceline_testkit::postgres(), change)
+    }
+
+    /// A proxy before this server.
+    pub(crate) fn before(server: PrivatePostgres, change: impl FnOnce(&mut Config)) -> Rig {
+        let mut config = config(&server.url("postgres"));
+        change(&mut config);
+        let pool_size = config.pool_size;
+        let (proxy, port, workers) = serve(config);
+        Rig {
+            proxy,
+            port,
+            pool_size,
+            workers,
+            server,
+        }
+    }
+
+    /// A client that is logged in at the proxy.
+    #[track_caller]
+    pub(crate) fn client(&self) -> RawPg {
+        RawPg::login(
+            self.port,
+            self.server.user(),
+            self.server.password(),
+            "postgres",
+        )
+    }
+
+    /// A client that is logged in at the server itself, and is not among the [`POOLED`].
+    #[track_caller]
+    pub(crate) fn direct(&self) -> RawPg {
+        direct(&self.server)
+    }
+
+    /// Server connections that clients hold, and clients that wait for one.
+    pub(crate) fn held_and_waiting(&self) -> (usize, usize) {
+        let pools = self.proxy.pools();
+        (
+            pools.iter().map(|pool| pool.used + pool.opening).sum(),
+            pools.iter().map(|pool| pool.waiting).sum(),
+        )
+    }
+
+    /// Waits until exactly this many clients wait for a server connection.
+    #[track_caller]
+    pub(crate) fn wait_for_queue(&self, waiting: usize) {
+        wait_until(PATIENCE, || self.held_and_waiting().1 == waiting);
+    }
+
+    /// Waits until nobody holds or awaits a server connection, and the server has no more of them than the pool knows, none
+    /// in a transaction or at work. (It may have fewer: an idle one that died is found out when it is wanted.)
+    #[track_caller]
+    pub(crate) fn assert_nothing_leaked(&self) {
+        self.assert_held(0);
+    }
+
+    /// As [`Rig::assert_nothing_leaked`], while this many well-behaved clients are in a transaction.
+    #[track_caller]
+    pub(crate) fn assert_held(&self, held: usize) {
+        let mut direct = self.direct();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let pools = self.proxy.pools();
+            let open: usize = pools.iter().map(|pool| pool.open).sum();
+            let sql = format!(
+                "SELECT count(*), count(*) FILTER (WHERE state IS DISTINCT FROM 'idle') FROM \
+                       {POOLED}"
+            );
+            let row = direct.rows(&sql).remove(0);
+            let counts: Vec<usize> = row
+                .into_iter()
+                .map(|value| value.unwrap().parse().unwrap())
+                .collect();
+            let is_settled = self.held_and_waiting() == (held, 0)
+                && counts[0] <= open
+                && open <= self.pool_size
+                && counts[1] == held;
+            if is_settled {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{held} server connections should be held; the server has {} of which {} are not idle; {pools:#?}",
+                counts[0],
+                counts[1]
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A client that is logged in at the server itself.
+#[track_caller]
+pub(crate) fn direct(server: &PrivatePostgres) -> RawPg {
+    let mut client = RawPg::connect(server.port());
+    let parameters = [
+        ("user", server.user()),
+        ("database", "postgres"),
+        ("application_name", "direct"),
+    ];
+    client.send(&frame::startup(&parameters));
+    client.authenticate(server.password()).unwrap();
+    client
+}
+
+/// A configuration for tests: any port, two workers, four server connections.
+pub(crate) fn config(url: &str) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        database: DatabaseUrl::parse(url).unwrap(),
+        pool_size: 4,
+        workers: 2,
+        ..Config::default()
+    }
+}
+
+/// The threads of a proxy. Dropping this drains them.
+pub(crate) struct Workers {
+    drain: Drain,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts a proxy, and gives its port.
+pub(crate) fn serve(config: Config) -> (Arc<Proxy>, u16, Workers) {
+    let listeners = paceline_listen::bind(config.listen, config.workers).unwrap();
+    let port = listeners[0].local_addr().unwrap().port();
+    let journal = Journal::new(paceline_journal::Config::default());
+    let statements = Arc::new(Statements::new(paceline_sql::Limits::default()));
+    let proxy = Proxy::new(config, journal, statements).unwrap();
+    let (drain, signal) = paceline_listen::drain();
+    let start = |(worker, listener)| {
+        let (proxy, signal) = (Arc::clone(&proxy), signal.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let tasks = tokio::task::LocalSet::new();
+            runtime.block_on(tasks.run_until(proxy.serve(worker, listener, signal)));
+        })
+    };
+    let threads = listeners.into_iter().enumerate().map(start).collect();
+    (proxy, port, Workers { drain, threads })
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.drain.start();
+        if std::thread::panicking() {
+            return; // The first panic is the one to read; the process ends soon.
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            assert!(
+                thread.is_finished(),
+                "a worker does not end when it is asked to drain"
+            );
+            assert!(thread.join().is_ok(), "a worker panicked");
+        }
+    }
+}
+
+/// A client in the middle of a transaction, which must not notice what happens to others.
+pub(crate) struct Bystander {
+    client: RawPg,
+    transaction: String,
+}
+
+impl Bystander {
+    /// Opens the transaction.
+    #[track_caller]
+    pub(crate) fn enter(rig: &Rig) -> Bystander {
+        let mut client = rig.client();
+        client.query("BEGIN");
+        let transaction = client.value("SELECT txid_current()");
+        Bystander {
+            client,
+            transaction,
+        }
+    }
+
+    /// Looks whether it is still the same transaction on the same server connection.
+    #[track_caller]
+    pub(crate) fn assert_untouched(&mut self) {
+        assert_eq!(self.client.value("SELECT txid_current()"), self.transaction);
+    }
+
+    /// Commits.
+    #[track_caller]
+    pub(crate) fn leave(mut self) {
+        self.assert_untouched();
+        assert_eq!(sqlstates(&self.client.query("COMMIT")), [""; 0]);
+    }
+}
+
+/// The SQLSTATE of each error among these messages.
+pub(crate) fn sqlstates(frames: &[Frame]) -> Vec<String> {
+    frames.iter().filter_map(Frame::sqlstate).collect()
+}
+
+/// Types of these messages, as text.
+pub(crate) fn tags(frames: &[Frame]) -> String {
+    frames.iter().map(|frame| char::from(frame.tag)).collect()
+}
