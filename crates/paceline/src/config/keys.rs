@@ -215,7 +215,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "postgres.required_at_start",
         Field::Flag(|draft| &mut draft.database_required_at_start),
-        "Whether `paceline run` ends with code 2 when the database cannot be reached at start. Without it Paceline starts, is not ready, and answers clients with SQLSTATE 08006 until the database is there. A wrong password or an unknown database ends it in either case.",
+        "Whether `paceline run` ends with code 2 when the database cannot be reached at start. Without it Paceline starts, is not ready, and answers clients with SQLSTATE 08001 until the database is there. A wrong password or an unknown database ends it in either case.",
     ),
     key(
         "postgres.pool_size",

@@ -51,7 +51,7 @@ pub(super) fn check(config: &Config, required: bool) -> anyhow::Result<()> {
             bail!("{reason}. (To start without it, set postgres.required_at_start = false.)")
         }
         Err(Fault::Unreachable(reason)) => {
-            warn!(%reason, "Started without the database; clients get SQLSTATE 08006 until it is there.");
+            warn!(%reason, "Started without the database; clients get SQLSTATE 08001 until it is there.");
             Ok(())
         }
     }
