@@ -18,7 +18,7 @@ const WARMUP: Duration = Duration::from_secs(2);
 const IN_FLIGHT_MAX: usize = 256;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of each route when it is asked alone.
-const PROBES: u32 = 8;
+const PROBES: u32 = 5;
 const SEED: u64 = 20;
 
 /// How each load is made.

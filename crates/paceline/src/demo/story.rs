@@ -3,15 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use paceline_diagnose::Finding;
+use paceline_loadgen::{Errors, Target};
+
 use super::Args;
 use super::answers::{self, Comparison};
-use super::findings::{self, Finding};
+use super::findings;
 use super::house::{Api, House, Mode, POOL_SIZE, Paceline};
 use super::interrupt::Interrupt;
 use super::jobboard;
 use super::measure::{Loads, Measured};
 use super::progress::Progress;
-use super::statistics::Counters;
 use super::summary::{Answers, Side, Summary, routes};
 use super::text;
 use super::verdict::verdict;
@@ -21,7 +23,10 @@ use crate::terminal;
 /// Tells the whole story. When this returns, whatever it started has been ended.
 pub(super) fn tell(args: &Args, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new();
-    progress.step(&format!("start a private Postgres with {} jobs", args.jobs));
+    progress.step(&format!(
+        "start a private Postgres, and fill it with {} jobs",
+        args.jobs
+    ));
     let loads = Loads {
         scenario: jobboard::scenario(args.jobs)?,
         measured: Duration::from_secs(args.seconds),
@@ -99,20 +104,23 @@ struct Stage {
 impl Scene<'_> {
     /// The API by itself.
     fn before(&self, progress: &mut Progress) -> anyhow::Result<Before> {
-        progress.step("measure: the API by itself");
+        progress.step("start the sample API, an ordinary naive backend");
         let url = self.house.database_url();
         self.house.statistics.renew()?;
         let capacity_rps = {
             let api = self.house.start_api(&url)?;
+            progress.note(&format!("the API at {}", api.target));
             self.loads.capacity(&api.target, self.interrupt)?
         };
         let rate = Loads::rate(capacity_rps);
-        progress.note(&format!(
-            "it can answer {capacity_rps:.0} requests/s; all loads send {rate:.0}/s, 60 % of it"
+        progress.note(&format!("it can answer {capacity_rps:.0} requests/s"));
+
+        progress.step(&format!(
+            "measure: {rate:.0} requests/s, 60 % of that, straight to the API"
         ));
-        let from = self.renew()?;
+        self.house.statistics.renew()?;
         let api = self.house.start_api(&url)?;
-        let measured = self.load(&api.target, rate, from)?;
+        let measured = self.load(&api.target, rate)?;
         progress.note(&told(&measured));
         let statements = self.loads.probe(&api.target, self.house, self.interrupt)?;
         Ok(Before {
@@ -130,9 +138,9 @@ impl Scene<'_> {
         progress: &mut Progress,
     ) -> anyhow::Result<(Observed, Vec<Finding>)> {
         progress.step("diagnose: the same load through Paceline in observe mode");
-        let from = self.renew()?;
+        self.house.statistics.renew()?;
         let (api, paceline) = self.house.start_through(Mode::Observe)?;
-        let measured = self.load(&paceline.http, rate, from)?;
+        let measured = self.load(&paceline.http, rate)?;
         let cpu = paceline.cpu_time()?;
         progress.note(&told(&measured));
         let findings = findings::fetch(&paceline)?;
@@ -146,9 +154,9 @@ impl Scene<'_> {
         progress.step(&format!(
             "fix: pooling ({POOL_SIZE} connections) and prepared statements switched on"
         ));
-        let from = self.renew()?;
+        self.house.statistics.renew()?;
         let (api, paceline) = self.house.start_through(Mode::Fix)?;
-        let measured = self.load(&paceline.http, rate, from)?;
+        let measured = self.load(&paceline.http, rate)?;
         let cpu = paceline.cpu_time()?;
         progress.note(&told(&measured));
         let statements = self
@@ -190,18 +198,11 @@ impl Scene<'_> {
         })
     }
 
-    /// Fresh data, and the counters from which on connections count.
-    fn renew(&self) -> anyhow::Result<Counters> {
-        self.house.statistics.renew()?;
-        self.house.statistics.counters(self.interrupt)
-    }
-
-    fn load(
-        &self,
-        target: &paceline_loadgen::Target,
-        rate: f64,
-        from: Counters,
-    ) -> anyhow::Result<Measured> {
+    /// The open loop. Connections count from here on: the login with which `paceline run` checks
+    /// the database before it starts is over, and neither Paceline nor the API opens any before
+    /// somebody asks.
+    fn load(&self, target: &Target, rate: f64) -> anyhow::Result<Measured> {
+        let from = self.house.statistics.counters(self.interrupt)?;
         self.loads
             .measure(target, rate, self.house, from, self.interrupt)
     }
@@ -211,14 +212,41 @@ fn told(measured: &Measured) -> String {
     let total = &measured.report.total;
     let ms = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
     format!(
-        "p50 {}, p95 {}, p99 {}, {} of {} failed, {} connections opened",
+        "p50 {}, p95 {}, p99 {}, {} of {} failed{}, {} connections opened",
         ms(total.latency.p50_ms),
         ms(total.latency.p95_ms),
         ms(total.latency.p99_ms),
         total.errors.count() + total.dropped,
         total.requests,
+        kinds(&total.errors, total.dropped),
         measured.database.sessions
     )
+}
+
+/// What failed, in brackets; nothing when nothing did.
+fn kinds(errors: &Errors, dropped: u64) -> String {
+    let mut kinds = vec![
+        ("not connected".to_owned(), errors.connect),
+        ("timed out".to_owned(), errors.timeout),
+        ("broken off".to_owned(), errors.protocol),
+        ("dropped".to_owned(), dropped),
+    ];
+    kinds.extend(
+        errors
+            .status
+            .iter()
+            .map(|(status, count)| (format!("status {status}"), *count)),
+    );
+    let told: Vec<String> = kinds
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    if told.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", told.join(", "))
+    }
 }
 
 fn summarise(

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use paceline_diagnose::Finding;
 use paceline_loadgen::{Percentiles, Row};
 use serde::Serialize;
 
 use super::answers::Comparison;
-use super::findings::{Finding, N_PLUS_ONE};
-use super::jobboard::ROUTE_N_PLUS_ONE;
+use super::findings;
 use super::measure::Measured;
 
 /// The whole result.
@@ -78,9 +78,7 @@ impl Summary {
 
     /// Whether the N+1 that the sample API has was found.
     pub(super) fn has_known_finding(&self) -> bool {
-        let known =
-            |f: &Finding| f.kind == N_PLUS_ONE && f.route.as_deref() == Some(ROUTE_N_PLUS_ONE);
-        self.findings.iter().any(known)
+        self.findings.iter().any(findings::is_known)
     }
 }
 
@@ -153,7 +151,8 @@ pub(super) fn routes(before: (&Measured, &[f64]), after: (&Measured, &[f64])) ->
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::demo::findings::tests::finding;
+    use crate::demo::jobboard::ROUTE_N_PLUS_ONE;
 
     /// What a demo could find out.
     pub(in crate::demo) fn summary() -> Summary {
@@ -174,10 +173,7 @@ pub(super) mod tests {
             paceline_cpu_us_per_request: capacity_rps.is_none().then_some(250.0),
             schedule_lag_p99_ms: Some(0.1),
         };
-        let finding = json!({
-            "kind": "n-plus-one", "route": "GET /jobs", "severity": "high", "title": "twenty",
-            "evidence": {"executions_per_request": 20.0}, "remedy": "write one",
-        });
+        let finding = finding("n-plus-one", ROUTE_N_PLUS_ONE);
         Summary {
             rate: 60.0,
             before: side(40.0, 600, Some(100.0)),
@@ -227,7 +223,7 @@ pub(super) mod tests {
     fn a_missing_finding_or_a_different_answer_fails() {
         assert!(summary().is_good());
         let mut missing = summary();
-        missing.findings[0].route = Some("GET /jobs/{id}".to_owned());
+        missing.findings[0].route = "GET /jobs/{id}".to_owned();
         assert!(!missing.is_good());
         let mut different = summary();
         different

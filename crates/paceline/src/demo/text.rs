@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use paceline_diagnose::render_text;
 
-use super::findings::Finding;
 use super::summary::{Numbers, Side, Summary};
 use super::verdict::is_worse_ms;
 
@@ -23,7 +22,7 @@ pub(super) fn whole(summary: &Summary, colours: bool) -> String {
         text,
         "\n{}\n{}\n{}\n{}",
         paint.heading("Findings"),
-        findings(&summary.findings, paint),
+        render_text(&summary.findings),
         routes(summary, paint),
         overall(summary, paint),
     );
@@ -53,57 +52,6 @@ pub(super) fn whole(summary: &Summary, colours: bool) -> String {
     }
     let _ = writeln!(text, "\n{}", paint.heading(&summary.verdict));
     text
-}
-
-fn findings(findings: &[Finding], paint: Paint) -> String {
-    let mut text = String::new();
-    if findings.is_empty() {
-        text.push_str("  none\n");
-    }
-    for (number, finding) in findings.iter().enumerate() {
-        let route = finding.route.as_deref().unwrap_or("no route");
-        let heading = format!(
-            "{}. {} on {route} ({})",
-            number + 1,
-            finding.kind,
-            finding.severity
-        );
-        let _ = writeln!(text, "{}", paint.heading(&heading));
-        if !finding.title.is_empty() {
-            let _ = writeln!(text, "   {}", finding.title);
-        }
-        for (name, value) in &finding.evidence {
-            let _ = writeln!(text, "   {:<24} {}", name.replace('_', " "), plain(value));
-        }
-        if !finding.remedy.is_null() {
-            let _ = writeln!(
-                text,
-                "   remedy: {}",
-                plain(&finding.remedy).replace('\n', "\n   ")
-            );
-        }
-        text.push('\n');
-    }
-    text
-}
-
-/// A JSON value as one would write it in a sentence.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() => format!("{float:.2}"),
-            _ => number.to_string(),
-        },
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, v)| format!("{}: {}", name.replace('_', " "), plain(v)));
-            fields.collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    }
 }
 
 fn routes(summary: &Summary, paint: Paint) -> String {
@@ -260,9 +208,8 @@ mod tests {
         let summary = summary();
         let text = whole(&summary, false);
         for part in [
-            "1. n-plus-one on GET /jobs (high)",
-            "executions per request   20.0",
-            "remedy: write one",
+            "1. [high] GET /jobs executes",
+            "write one",
             "GET /jobs    40.0 →    20.0",
             "database connections opened",
             "the verdict",
