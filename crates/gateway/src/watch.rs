@@ -35,7 +35,6 @@ pub(crate) struct Watch {
     upload_broken: Cell<Option<UploadFault>>,
     peer_closed: Cell<bool>,
     write_blocked: Cell<bool>,
-    head_began: Cell<Instant>,
     ends_by_closing: Cell<bool>,
 }
 
@@ -96,7 +95,6 @@ impl Watch {
             upload_broken: Cell::new(None),
             peer_closed: Cell::new(false),
             write_blocked: Cell::new(false),
-            head_began: Cell::new(now),
             ends_by_closing: Cell::new(false),
         }
     }
@@ -117,9 +115,7 @@ impl Watch {
     /// Bytes came from the client.
     pub(crate) fn read(&self) {
         if self.phase.get() == Phase::Idle && !self.uploading.get() {
-            let now = Instant::now();
-            self.head_began.set(now);
-            self.enter(Phase::Head, now + self.patience.header);
+            self.enter(Phase::Head, Instant::now() + self.patience.header);
         }
     }
 
@@ -145,13 +141,10 @@ impl Watch {
         self.write_blocked.set(true);
     }
 
-    /// A whole head has been read. Returns when its first byte came.
+    /// A whole head has been read. Returns the moment: how long the client took for it is nobody's latency, and takes
+    /// nothing from the application's time.
     pub(crate) fn request(&self) -> Instant {
-        // With pipelining the head came along with the request before it, and nothing was read since.
-        let now = match self.phase.get() {
-            Phase::Head => self.head_began.get(),
-            _ => Instant::now(),
-        };
+        let now = Instant::now();
         self.expired.set(None);
         self.upload_broken.set(None);
         self.upload_awaited.set(false);

@@ -89,7 +89,7 @@ impl Record {
         }
     }
 
-    /// When the request's first byte had come.
+    /// When the request's head was complete.
     pub(crate) fn started(&self) -> Instant {
         self.started
     }

@@ -1,10 +1,11 @@
 //! What the journal learns, and what the application gets to see of the trace.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use paceline_journal::{RequestId, TraceParent};
 use paceline_testkit::origin::Origin;
-use paceline_testkit::{http, wait_until};
+use paceline_testkit::{http, wait_for, wait_until};
 
 use crate::support::{LONG, Running};
 
@@ -85,6 +86,39 @@ fn a_request_is_recorded_with_route_status_size_and_times() {
     );
     assert!(connected <= first && first <= whole, "{record:?}");
     assert_eq!(running.journal.totals().loads_finished, 1);
+}
+
+#[test]
+fn the_time_a_client_takes_for_its_head_is_not_the_routes() {
+    let origin = Origin::start(|_, peer| peer.respond(200, &[], b"ok"));
+    let running = Running::before(&origin.url(""));
+    let mut client = running.connect();
+    // The first goes out on a new connection to the application, the second on the same again.
+    for path in ["/new", "/reused"] {
+        for piece in ["GET ", path, " HTTP/1.1\r\n", "host: a\r\n"] {
+            client.send(piece);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let head_ends = Instant::now();
+        client.send("\r\n");
+        assert_eq!(client.response().status, 200);
+        let answered = head_ends.elapsed();
+        let route = format!("GET {path}");
+        let record = wait_for(LONG, || {
+            let mut recent = running.journal.recent().into_iter();
+            recent.find(|record| *record.route == *route)
+        });
+        let ended = head_ends.elapsed();
+        let (connected, first_byte) = (record.connected.unwrap(), record.first_byte.unwrap());
+        assert!(first_byte <= answered, "{record:?}");
+        assert!(record.duration.unwrap() <= ended, "{record:?}");
+        assert_eq!(connected.is_zero(), path == "/reused", "{record:?}");
+        let routes = running.journal.routes();
+        let latency = &routes.iter().find(|r| *r.route == *route).unwrap().latency;
+        // Two significant digits: a histogram rounds up by a hundredth at most.
+        assert!(latency.max().unwrap() <= ended.mul_f64(1.01), "{latency:?}");
+    }
+    assert_eq!(running.gateway.stats().upstream.connections_total, 1);
 }
 
 #[test]
