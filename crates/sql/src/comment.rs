@@ -112,6 +112,10 @@ fn trailing(text: &str, end: usize) -> Option<(&str, TraceComment)> {
         .filter(|_| bytes[..end].ends_with(b"*/"))?;
     let earliest = inner_end.saturating_sub(COMMENT_BYTES_MAX);
     let start = earliest + memmem::rfind(&bytes[earliest..inner_end], b"/*")?;
+    // It ends where the text ends only if nothing in it opens or closes another; `/*/` opens one.
+    if comment_end(&bytes[..end], start) != Some(end) {
+        return None;
+    }
     let comment = parse(text.get(start + 2..inner_end)?)?;
     let statement = &text[..start];
     is_complete(statement).then(|| (trim_end(statement), comment))

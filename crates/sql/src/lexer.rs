@@ -203,13 +203,15 @@ impl<'a> Lexer<'a> {
         Ok(TokenKind::Word)
     }
 
-    /// A string or identifier in which a doubled quote stands for itself, beginning `prefix` bytes after its start.
+    /// A string or identifier whose content begins `prefix` bytes after its start. A doubled quote stands for itself, except
+    /// in bit strings.
     fn quoted(&mut self, prefix: usize, quote: u8, kind: TokenKind) -> Result<TokenKind, Broken> {
         self.position += prefix;
         loop {
             let rest = &self.bytes[self.position.min(self.bytes.len())..];
             self.position += memchr(quote, rest).ok_or(Broken)? + 1;
-            if self.peek(0) == quote {
+            let doubles = !matches!(kind, TokenKind::Bits | TokenKind::Hex);
+            if doubles && self.peek(0) == quote {
                 self.position += 1;
             } else if quote == b'"' || !self.continues() {
                 return Ok(kind);
@@ -469,3 +471,6 @@ static CLASS: [Class; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests;

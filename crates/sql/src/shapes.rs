@@ -37,6 +37,15 @@ impl Shapes {
         }
     }
 
+    /// Shapes with an id of their own.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count
+    }
+
     /// The shape with this form and these facts. `form` is absent when the text has none that is short enough.
     pub(crate) fn intern(&self, form: Option<&str>, facts: &Facts) -> Arc<Shape> {
         let Some(text) = form

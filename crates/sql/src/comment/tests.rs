@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const TRACEPARENT: &str = "00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01";
@@ -172,6 +174,9 @@ fn leaves_everything_else() {
     stays("SELECT 1 /* x /*route=a*/ */");
     stays("/* x /*route=a*/ */ SELECT 1");
     stays("/*route=a SELECT 1");
+    stays("SELECT 1 /*route=a*/ */");
+    stays("SELECT 1 /*route=a/*/");
+    stays("SELECT 1 /*route=a*/*/");
     stays(&format!(
         "SELECT 1 /*route='{}'*/",
         "a".repeat(COMMENT_BYTES_MAX)
@@ -191,4 +196,105 @@ fn tags_are_bounded() {
     assert_eq!(comment.tags.len(), TraceComment::TAGS_MAX);
     assert_eq!(comment.traceparent.as_deref(), Some("t"));
     assert_eq!(&*stripped.text, "SELECT 1");
+}
+
+/// The tree with its places and the lengths of statements taken out.
+fn parsed(text: &str) -> Option<String> {
+    fn blank(tree: &mut serde_json::Value) {
+        match tree {
+            serde_json::Value::Object(fields) => {
+                fields.retain(|name, _| {
+                    !matches!(
+                        name.as_str(),
+                        "location"
+                            | "stmt_len"
+                            | "stmt_location"
+                            | "rexpr_list_start"
+                            | "rexpr_list_end"
+                            | "list_start"
+                            | "list_end"
+                    )
+                });
+                fields.values_mut().for_each(blank);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(blank),
+            _ => {}
+        }
+    }
+    let tree = pg_query::parse(text, 0).ok()?.protobuf;
+    let mut tree = serde_json::to_value(&tree).ok()?;
+    blank(&mut tree);
+    Some(tree.to_string())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stripping_never_changes_the_meaning(pieces in prop::collection::vec(piece(), 0..10)) {
+        let text = pieces.concat();
+        let stripped = strip_comment(&text);
+        if stripped.comment.is_none() {
+            prop_assert_eq!(&*stripped.text, &*text);
+        }
+        prop_assert_eq!(parsed(&stripped.text), parsed(&text), "{:?}", text);
+    }
+
+    #[test]
+    fn reads_back_what_is_written(
+        pairs in prop::collection::vec(("[a-z]{1,5}", any::<String>()), 0..5),
+        traceparent in any::<String>(),
+    ) {
+        let encode = |text: &str| {
+            text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>()
+        };
+        let mut written: Vec<String> =
+            pairs.iter().map(|(key, value)| format!("x{key}='{}'", encode(value))).collect();
+        written.push(format!("traceparent='{}'", encode(&traceparent)));
+        let text = format!("SELECT 1 /*{}*/", written.join(","));
+        let stripped = strip_comment(&text);
+        prop_assert_eq!(&*stripped.text, "SELECT 1");
+        let expected = TraceComment {
+            traceparent: Some(traceparent),
+            tracestate: None,
+            tags: pairs.into_iter().map(|(key, value)| (format!("x{key}"), value)).collect(),
+        };
+        prop_assert_eq!(stripped.comment, Some(expected));
+    }
+}
+
+fn piece() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[
+            "SELECT ",
+            "1",
+            "a",
+            " ",
+            "\n",
+            ";",
+            "/*route='x'*/",
+            "/*route=x*/",
+            "/*traceparent='00-1-2-01'*/",
+            "/* why */",
+            "/*",
+            "*/",
+            "'",
+            "''",
+            "\"",
+            "$$",
+            "$x$",
+            "E'",
+            "\\",
+            "--",
+            "-",
+            "*",
+            "+",
+            "/*+ hint */",
+            "/*+ route='x' */",
+            "route='x'",
+            "'s'",
+            ", ",
+            "b/*route='x'*/",
+        ][..],
+    )
 }

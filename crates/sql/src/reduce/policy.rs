@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::lexer::{Token, TokenKind};
+use crate::lexer::{Token, TokenKind, is_space};
 
 /// Decides which tokens a form leaves out.
 pub(crate) trait Policy {
@@ -152,6 +152,7 @@ impl Policy for Recording {
 /// Knows the parse tree.
 #[derive(Debug)]
 pub(crate) struct Exact<'a> {
+    pub(crate) text: &'a str,
     /// Where the tree's constants are, sorted.
     pub(crate) constants: &'a [usize],
     /// Statements whose tree says nothing of constants, in the order of the text.
@@ -182,6 +183,22 @@ impl Exact<'_> {
     fn is_constant(&self, place: usize) -> bool {
         self.constants.binary_search(&place).is_ok()
     }
+
+    /// `-(5)` is one constant to the tree, placed at its sign.
+    fn is_negated(&self, place: usize) -> bool {
+        let before = self
+            .constants
+            .partition_point(|constant| *constant < place)
+            .checked_sub(1);
+        let Some(sign) = before.map(|index| self.constants[index]) else {
+            return false;
+        };
+        let between = self.text.get(sign..place).unwrap_or_default();
+        between.starts_with('-')
+            && between
+                .bytes()
+                .all(|byte| matches!(byte, b'-' | b'(') || is_space(byte))
+    }
 }
 
 impl Policy for Exact<'_> {
@@ -198,6 +215,7 @@ impl Policy for Exact<'_> {
         match literal.minus {
             Some((_, last)) if self.is_constant(last) => Fold::AnyFromLastMinus,
             Some((first, _)) if self.is_constant(first) => Fold::AnyFromFirstMinus,
+            _ if self.is_negated(literal.place) => Fold::Any,
             _ => Fold::Keep,
         }
     }

@@ -206,3 +206,6 @@ fn summary(verb: &str, writes: &[Relation], reads: &[Relation]) -> String {
     }
     summary
 }
+
+#[cfg(test)]
+mod tests;
