@@ -115,6 +115,12 @@ pub(crate) struct Reducer {
 pub(crate) struct Irreducible;
 
 impl Reducer {
+    /// Bytes of memory in use.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.form.capacity() + self.frames.capacity() * size_of::<Frame>()
+    }
+
     /// Reduces `text` to a form of at most `bytes_max` bytes. Gives the form, and a hash of the literals (0 without any).
     pub(crate) fn reduce<P: Policy>(
         &mut self,
@@ -139,7 +145,12 @@ impl Reducer {
             literals: LiteralHash::default(),
         };
         for token in Lexer::new(text) {
-            pass.token(token.map_err(|_| Irreducible)?)?;
+            let token = token.map_err(|_| Irreducible)?;
+            // Neither does a huge name make the buffer huge, which is kept.
+            if token.end - token.start > bytes_max && !token.kind.is_literal() {
+                return Err(Irreducible);
+            }
+            pass.token(token)?;
             if pass.form.len() > bytes_max {
                 return Err(Irreducible);
             }

@@ -209,6 +209,20 @@ fn huge_texts_are_not_kept() {
 }
 
 #[test]
+fn buffers_stay_small() {
+    let mut reducer = Reducer::default();
+    for text in [
+        format!("SELECT \"{}\"", "x".repeat(1 << 20)),
+        format!("SELECT {}", "(".repeat(1 << 20)),
+        format!("SELECT '{}'", "x".repeat(1 << 20)),
+        format!("SELECT {}", "1, ".repeat(1 << 20)),
+    ] {
+        let _ = reducer.reduce(&text, &mut Guess, 16 * 1024);
+        assert!(reducer.bytes() <= 1024 * 1024, "{}", reducer.bytes());
+    }
+}
+
+#[test]
 fn a_text_with_literals_is_kept_when_it_comes_again() {
     let statements = table();
     statements.learn("SELECT a FROM t WHERE b = 0");
