@@ -282,6 +282,40 @@ fn a_changed_result_is_prepared_again() {
 }
 
 #[test]
+fn statements_can_be_deallocated_by_sql() {
+    let (_server, proxy) = start();
+    let mut client = proxy.client();
+    let prepare = |client: &mut RawPg, name: &str| {
+        send(
+            client,
+            &[frame::parse(name, "SELECT 1", &[]), frame::sync()],
+        );
+        tags(&client.read_until_ready())
+    };
+    assert_eq!(prepare(&mut client, "_pg3_0"), "1Z");
+    assert_eq!(tags(&client.query("DEALLOCATE _pg3_0")), "CZ");
+    assert_eq!(sqlstates(&client.query("DEALLOCATE _pg3_0")), ["26000"]);
+    assert_eq!(prepare(&mut client, "_pg3_0"), "1Z");
+    let run = [
+        frame::parse("", "DEALLOCATE _pg3_0", &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::parse("_pg3_0", "SELECT 2", &[]),
+        frame::sync(),
+    ];
+    send(&mut client, &run);
+    assert_eq!(tags(&client.read_until_ready()), "12C1Z");
+    // In a failed transaction it fails, and the statement stays.
+    client.query("BEGIN");
+    client.query("SELECT 1/0");
+    assert_eq!(sqlstates(&client.query("DEALLOCATE _pg3_0")), ["25P02"]);
+    client.query("ROLLBACK");
+    assert_eq!(prepare(&mut client, "_pg3_0"), "EZ");
+    assert_eq!(tags(&client.query("DEALLOCATE ALL")), "CZ");
+    assert_eq!(prepare(&mut client, "_pg3_0"), "1Z");
+}
+
+#[test]
 fn several_batches_in_flight_are_answered_in_order() {
     let (_server, proxy) = start();
     let mut client = proxy.client();

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use paceline_sql::Statement;
+use paceline_sql::{SessionEffect, Statement};
 
 /// Parts of the table with a lock of their own.
 const SHARDS: usize = 8;
@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     /// As they stand in a Parse message.
     pub(crate) types: Box<[u8]>,
     pub(crate) statement: Statement,
+    /// What it leaves behind in the session that runs it.
+    pub(crate) effect: SessionEffect,
 }
 
 impl Prepared {
@@ -105,12 +107,24 @@ impl StatementTable {
 
     /// The statement, for one client alone.
     pub(crate) fn make(&self, text: &[u8], types: &[u8], statement: &Statement) -> Arc<Prepared> {
+        self.make_with(text, types, statement, statement.shape.session)
+    }
+
+    /// The statement, for one client alone, known to leave nothing else behind than this.
+    pub(crate) fn make_with(
+        &self,
+        text: &[u8],
+        types: &[u8],
+        statement: &Statement,
+        effect: SessionEffect,
+    ) -> Arc<Prepared> {
         let id = StatementId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         Arc::new(Prepared {
             id,
             text: text.into(),
             types: types.into(),
             statement: statement.clone(),
+            effect,
         })
     }
 

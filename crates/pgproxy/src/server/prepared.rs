@@ -68,10 +68,15 @@ impl PreparedSet {
 
     /// A statement is being prepared: gives its name.
     pub(crate) fn insert(&mut self, id: StatementId) -> ServerName {
-        self.last_name += 1;
-        let name = ServerName(self.last_name);
+        let name = self.unused_name();
         self.restore(id, name);
         name
+    }
+
+    /// A name that nothing has.
+    pub(crate) fn unused_name(&mut self) -> ServerName {
+        self.last_name += 1;
+        ServerName(self.last_name)
     }
 
     /// Preparing it has failed, or has never begun.

@@ -5,7 +5,7 @@
 //! 2. [`understand`]: what does the text do? One look-up; the trace comment comes off here. Huge texts leave the worker.
 //! 3. [`checkout`]: a server connection, with the client's settings. Waiting is bounded, and the client is listened to meanwhile.
 //! 4. [`prepare`]: give this server connection the statements that it lacks, make room for them.
-//! 5. [`forward`]: write the messages under the names that they have there, and note what answers are due ([`expect`]).
+//! 5. [`forward`] and [`named`]: write the messages under the names that they have there, and note what answers are due ([`expect`]).
 //! 6. [`stream`]: pass the answers back as they come, without those to our own messages; rows are not looked at.
 //! 7. [`account`]: tell the journal, before the last byte of an answer leaves.
 //! 8. [`release`]: at the end of a transaction, give the connection back: clean, reset, or not at all.
@@ -29,8 +29,10 @@
 
 mod account;
 mod checkout;
+mod deallocate;
 mod expect;
 mod forward;
+mod named;
 mod prepare;
 mod read;
 mod release;

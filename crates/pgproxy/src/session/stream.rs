@@ -178,7 +178,7 @@ impl Session {
         if let Some(head) = server.expect.head() {
             head.note.sqlstate = Some(sqlstate);
             replacement = head.note.refusal.take();
-            if step.fate == Fate::SwallowAll {
+            if step.fate == Fate::SwallowAll && head.note.purpose != Purpose::Client {
                 let words = String::from_utf8_lossy(fields.message().unwrap_or_default());
                 self.internal_error = Some((sqlstate, words.into_owned()));
             }
@@ -206,6 +206,13 @@ impl Session {
             return;
         };
         note.finish(Instant::now);
+        if note.sqlstate.is_some() && asked == Asked::Query {
+            undo(
+                std::mem::take(&mut note.undo),
+                server,
+                &mut self.client.statements,
+            );
+        }
         match asked {
             Asked::Execute | Asked::Query | Asked::FunctionCall => {
                 (self.copy, self.is_held) = (Copy::No, false);

@@ -53,7 +53,7 @@ impl<'t> Text<'t> {
     }
 
     /// What the server gets.
-    fn forwarded(&self, with_comment: bool) -> &[u8] {
+    pub(super) fn forwarded(&self, with_comment: bool) -> &[u8] {
         if with_comment || !self.is_utf8 {
             self.bytes
         } else {
@@ -100,6 +100,11 @@ impl Session {
     /// The text of a Parse that is new.
     pub(super) fn meet(&mut self, text: &Text<'_>, types: &[u8], is_named: bool) -> Arc<Prepared> {
         let statement = self.meaning(text);
+        if let Some(stand_in) =
+            self.deallocate_by_parse(text.stripped.as_bytes(), types, &statement)
+        {
+            return stand_in;
+        }
         let (table, forwarded) = (&self.worker.proxy.statements, self.forwarded(text));
         // An unnamed text with values in it will hardly come again: remembering it would only push others out.
         if is_named || statement.literals == 0 {
