@@ -867,3 +867,74 @@ fn executions_are_told_to_the_journal() {
     let shape = shape.unwrap_or_else(|| panic!("{shapes:?}"));
     assert_eq!((shape.executions, shape.rows), (3, 6));
 }
+
+#[test]
+fn each_execution_of_a_pipeline_bears_its_own_time_only() {
+    let (_server, proxy) = start();
+    let mut client = proxy.client();
+    let nap = [
+        frame::parse("", "SELECT pg_sleep(0.1), $1::int", &[]),
+        frame::bind("", "", &[Some("1")]),
+        frame::execute("", 0),
+    ]
+    .concat();
+    client.send(
+        &[
+            nap.clone(),
+            nap.clone(),
+            frame::sync(),
+            nap.clone(),
+            nap,
+            frame::sync(),
+        ]
+        .concat(),
+    );
+    client.read_until_ready();
+    client.read_until_ready();
+    // What a failed Bind skips has not run; what it was for has failed.
+    let broken = [
+        frame::parse("", "SELECT pg_sleep(0.0), $1::int", &[]),
+        frame::bind("", "", &[Some("no number")]),
+        frame::execute("", 0),
+        frame::parse("", "SELECT 'skipped', $1::int", &[]),
+        frame::bind("", "", &[Some("1")]),
+        frame::execute("", 0),
+        frame::sync(),
+    ];
+    send(&mut client, &broken);
+    assert_eq!(sqlstates(&client.read_until_ready()), ["22P02"]);
+    // A cursor that is read in steps is one execution.
+    let cursor = [
+        frame::parse("", "SELECT generate_series(1, $1::int)", &[]),
+        frame::bind("c", "", &[Some("10")]),
+        frame::execute("c", 4),
+        frame::execute("c", 4),
+        frame::execute("c", 4),
+        frame::sync(),
+    ];
+    send(&mut client, &cursor);
+    assert_eq!(tags(&client.read_until_ready()), "12DDDDsDDDDsDDCZ");
+
+    let shapes = proxy.journal.shapes();
+    let shape = |part: &str| {
+        let found = shapes
+            .iter()
+            .filter(|shape| shape.shape.text.contains(part));
+        found
+            .map(|shape| (shape.executions, shape.errors, shape.lost))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shape("skipped"), []);
+    assert_eq!(shape("generate_series"), [(1, 0, 0)]);
+    let naps: Vec<_> = shapes
+        .iter()
+        .filter(|shape| shape.shape.text.contains("pg_sleep"))
+        .collect();
+    let executions: u64 = naps.iter().map(|shape| shape.executions).sum();
+    let errors: u64 = naps.iter().map(|shape| shape.errors).sum();
+    let time: Duration = naps.iter().map(|shape| shape.time.sum()).sum();
+    assert_eq!((executions, errors), (5, 1));
+    assert!(time >= Duration::from_millis(390), "{time:?}");
+    // Were each counted from its sending, it would be a second.
+    assert!(time < Duration::from_millis(800), "{time:?}");
+}

@@ -16,6 +16,8 @@ pub(crate) struct Portal {
     pub(crate) parameters: u64,
     /// The trace context of the batch in which its statement was parsed and it was bound.
     pub(crate) trace: Option<TraceParent>,
+    /// It was executed: what comes goes on where it was suspended.
+    pub(crate) has_run: bool,
 }
 
 /// The unnamed portal is nearly always the only one.
@@ -26,14 +28,12 @@ pub(crate) struct Portals {
 }
 
 impl Portals {
-    pub(crate) fn get(&self, name: &[u8]) -> Option<&Portal> {
+    pub(crate) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
         if name.is_empty() {
-            return self.unnamed.as_ref();
+            return self.unnamed.as_mut();
         }
-        self.named
-            .iter()
-            .find(|(found, _)| **found == *name)
-            .map(|(_, portal)| portal)
+        let named = self.named.iter_mut().find(|(found, _)| **found == *name);
+        named.map(|(_, portal)| portal)
     }
 
     pub(crate) fn insert(&mut self, name: &[u8], portal: Portal) {

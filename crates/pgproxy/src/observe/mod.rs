@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use paceline_pgwire::startup::Packet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -51,11 +52,17 @@ pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
     let Ok(cancelable) = proxy.cancel_keys.register(&proxy.random) else {
         return;
     };
+    let packet = &arrival.inbox.bytes()[..packet_bytes];
+    let is_replication = asks_for_replication(packet);
     let mut server_out = Outbox::default();
-    server_out.put(&arrival.inbox.bytes()[..packet_bytes]);
+    server_out.put(packet);
     arrival.inbox.consume(packet_bytes);
     let mut relay = Relay {
-        tap: Tap::new(Arc::clone(&proxy), u64::from(cancelable.process_id())),
+        tap: Tap::new(
+            Arc::clone(&proxy),
+            u64::from(cancelable.process_id()),
+            is_replication,
+        ),
         arrival,
         server,
         server_in: Inbox::default(),
@@ -71,6 +78,13 @@ pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
     };
     if matches!(end, End::Draining) {
         let _ = timeout(FAREWELL, relay.arrival.tell(&Refusal::shutting_down())).await;
+    }
+}
+
+fn asks_for_replication(packet: &[u8]) -> bool {
+    match Packet::parse(packet) {
+        Ok(Some((Packet::Startup(startup), _))) => startup.get("replication").is_some(),
+        _ => false,
     }
 }
 

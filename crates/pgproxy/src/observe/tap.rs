@@ -3,19 +3,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use paceline_journal::{ConnectionId, Execution, StatementEnd, StatementStart, TraceParent};
+use paceline_journal::{ConnectionId, TraceParent};
 use paceline_pgwire::backend::{CommandComplete, ReadyForQuery, TransactionStatus};
 use paceline_pgwire::frontend::{Bind, Close, Describe, Execute, Parse, Query, Target};
-use paceline_pgwire::{Error, ErrorFields, Header, Piece, Reader, TagSet, Wire};
+use paceline_pgwire::{Error, ErrorFields, Header, Piece, Reader, SqlState, TagSet, Wire};
 use paceline_sql::{Statement, Understanding};
 
 use crate::proxy::Proxy;
-use crate::session::{Asked, Expect, Fate, Remembered, Text, hash_parameters, meaning};
+use crate::session::{
+    Asked, Due, Entry, Expect, Fate, Remembered, Run, Text, begin_next, hash_parameters, meaning,
+};
 
 /// Statements of one client that are remembered; executions of others are not accounted.
 const STATEMENTS_MAX: usize = 10_000;
+/// Trace comments that one batch may bear.
+const TRACES_MAX: usize = 256;
 /// Texts above this are accounted only once they are known.
 const INLINE_BYTES_MAX: usize = 32 * 1024;
 /// Answers that are kept in mind at once.
@@ -37,18 +41,18 @@ pub(super) struct Tap {
     is_lost: bool,
     is_idle: bool,
     due: Expect<Note>,
-    /// By name, with the trace comment while its batch lasts.
-    statements: HashMap<Box<[u8]>, (Statement, Option<TraceParent>)>,
-    portals: HashMap<Box<[u8]>, (Statement, u64, Option<TraceParent>)>,
+    statements: HashMap<Box<[u8]>, Statement>,
+    portals: HashMap<Box<[u8]>, Portal>,
+    /// The trace comments of this batch, by the statement that bore them.
+    traces: Vec<(Box<[u8]>, TraceParent)>,
     transactions: u64,
 }
 
 /// What is remembered with an answer that is due.
 #[derive(Default)]
 struct Note {
-    execution: Option<Execution>,
-    rows: u64,
-    sqlstate: Option<[u8; 5]>,
+    run: Run,
+    sqlstate: Option<SqlState>,
 }
 
 impl Remembered for Note {
@@ -58,32 +62,36 @@ impl Remembered for Note {
     }
 }
 
-impl Note {
-    fn finish(mut self) {
-        if let Some(execution) = self.execution.take() {
-            let end = StatementEnd {
-                rows: self.rows,
-                sqlstate: self.sqlstate,
-            };
-            execution.finish(end, Instant::now());
-        }
+impl AsMut<Run> for Note {
+    fn as_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }
 
+/// What an Execute of it runs.
+struct Portal {
+    statement: Statement,
+    parameters: u64,
+    trace: Option<TraceParent>,
+    has_run: bool,
+}
+
 impl Tap {
-    pub(super) fn new(proxy: Arc<Proxy>, connection: u64) -> Self {
+    /// A replication connection has no statements, only a stream without an end: it is not read.
+    pub(super) fn new(proxy: Arc<Proxy>, connection: u64, is_replication: bool) -> Self {
         Self {
             proxy,
             connection: ConnectionId(connection),
             client: Reader::default(),
             server: Reader::default(),
             is_ready: false,
-            is_blind: false,
+            is_blind: is_replication,
             is_lost: false,
             is_idle: false,
             due: Expect::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
+            traces: Vec::new(),
             transactions: 0,
         }
     }
@@ -143,7 +151,7 @@ impl Tap {
         }
         if self.is_blind {
             self.due.take_all();
-        } else if self.due.len() >= DUE_MAX {
+        } else {
             self.lose();
         }
         bytes.len()
@@ -168,6 +176,7 @@ impl Tap {
             passed += piece.len();
             self.answer(piece);
         }
+        self.due.take_all();
         bytes.len()
     }
 
@@ -183,23 +192,23 @@ impl Tap {
             return Ok(());
         }
         self.is_idle = false;
-        let (asked, execution) = match tag {
+        let (asked, run) = match tag {
             b'Q' => (Asked::Query, self.query(Query::parse(body)?.text)),
-            b'F' => (Asked::FunctionCall, None),
+            b'F' => (Asked::FunctionCall, Run::default()),
             b'P' => {
                 self.parse(&Parse::parse(body)?);
-                (Asked::Parse, None)
+                (Asked::Parse, Run::default())
             }
             b'B' => {
                 // The first part of a large one may end within its names.
                 if let Ok(bind) = Bind::parse(body) {
                     self.bind(&bind);
                 }
-                (Asked::Bind, None)
+                (Asked::Bind, Run::default())
             }
             b'D' => match Describe::parse(body)?.target {
-                Target::Statement => (Asked::DescribeStatement, None),
-                Target::Portal => (Asked::DescribePortal, None),
+                Target::Statement => (Asked::DescribeStatement, Run::default()),
+                Target::Portal => (Asked::DescribePortal, Run::default()),
             },
             b'E' => (Asked::Execute, self.execute(Execute::parse(body)?.portal)),
             b'C' => {
@@ -207,16 +216,16 @@ impl Tap {
                 if target == Target::Statement {
                     self.statements.remove(name);
                 }
-                (Asked::Close, None)
+                (Asked::Close, Run::default())
             }
             b'S' => {
-                self.statements
-                    .values_mut()
-                    .for_each(|(_, trace)| *trace = None);
-                self.portals
-                    .values_mut()
-                    .for_each(|(.., trace)| *trace = None);
-                (Asked::Sync, None)
+                if !self.traces.is_empty() {
+                    self.traces.clear();
+                    self.portals
+                        .values_mut()
+                        .for_each(|portal| portal.trace = None);
+                }
+                (Asked::Sync, Run::default())
             }
             _ => return Ok(()),
         };
@@ -224,26 +233,32 @@ impl Tap {
             asked,
             Fate::Forward,
             Note {
-                execution,
-                ..Note::default()
+                run,
+                sqlstate: None,
             },
         );
+        if matches!(asked, Asked::Query | Asked::Execute) {
+            self.begin_next();
+        }
         Ok(())
     }
 
-    fn query(&mut self, text: &[u8]) -> Option<Execution> {
+    fn query(&mut self, text: &[u8]) -> Run {
         let text = Text::new(text);
-        let statement = self.understand(&text)?;
-        Some(self.begin(&statement, 0, text.trace))
+        self.understand(&text)
+            .map_or_else(Run::default, |statement| due(statement, 0, text.trace))
     }
 
     fn parse(&mut self, parse: &Parse<'_>) {
         let text = Text::new(parse.text);
         let has_room = self.statements.len() < STATEMENTS_MAX;
+        self.traces.retain(|(name, _)| **name != *parse.statement);
         match self.understand(&text).filter(|_| has_room) {
             Some(statement) => {
-                self.statements
-                    .insert(parse.statement.into(), (statement, text.trace));
+                self.statements.insert(parse.statement.into(), statement);
+                if let Some(trace) = text.trace.filter(|_| self.traces.len() < TRACES_MAX) {
+                    self.traces.push((parse.statement.into(), trace));
+                }
             }
             None => {
                 self.statements.remove(parse.statement);
@@ -253,8 +268,17 @@ impl Tap {
 
     fn bind(&mut self, bind: &Bind<'_>) {
         match self.statements.get(bind.statement) {
-            Some((statement, trace)) if self.portals.len() < STATEMENTS_MAX => {
-                let portal = (statement.clone(), hash_parameters(bind.rest, 0), *trace);
+            Some(statement) if self.portals.len() < STATEMENTS_MAX => {
+                let trace = self
+                    .traces
+                    .iter()
+                    .find(|(name, _)| **name == *bind.statement);
+                let portal = Portal {
+                    statement: statement.clone(),
+                    parameters: hash_parameters(bind.rest, 0),
+                    trace: trace.map(|(_, trace)| *trace),
+                    has_run: false,
+                };
                 self.portals.insert(bind.portal.into(), portal);
             }
             _ => {
@@ -263,25 +287,19 @@ impl Tap {
         }
     }
 
-    fn execute(&mut self, portal: &[u8]) -> Option<Execution> {
-        let (statement, parameters, trace) = self.portals.get(portal)?.clone();
-        Some(self.begin(&statement, parameters, trace))
+    fn execute(&mut self, portal: &[u8]) -> Run {
+        let Some(portal) = self.portals.get_mut(portal) else {
+            return Run::default();
+        };
+        if std::mem::replace(&mut portal.has_run, true) {
+            // What goes on where it was suspended is no execution of its own.
+            return Run::default();
+        }
+        due(portal.statement.clone(), portal.parameters, portal.trace)
     }
 
-    fn begin(
-        &self,
-        statement: &Statement,
-        parameters: u64,
-        trace: Option<TraceParent>,
-    ) -> Execution {
-        self.proxy.journal.begin(StatementStart {
-            connection: self.connection,
-            shape: &statement.shape,
-            trace,
-            parameters: statement.literals ^ parameters,
-            queued: Duration::ZERO,
-            now: Instant::now(),
-        })
+    fn begin_next(&mut self) {
+        begin_next(&mut self.due, &self.proxy.journal, self.connection);
     }
 
     /// What a text means. A huge one that is new is learnt elsewhere, for the next time: nobody is held up by being observed.
@@ -323,28 +341,27 @@ impl Tap {
         };
         if let Some(head) = self.due.head() {
             match tag {
-                b'E' => {
-                    let sqlstate = ErrorFields::prefix(body).sqlstate();
-                    head.note.sqlstate = sqlstate.map(|sqlstate| sqlstate.0);
-                }
+                b'E' => head.note.sqlstate = ErrorFields::prefix(body).sqlstate(),
                 b'C' => {
                     let rows = CommandComplete::parse(body)
                         .ok()
                         .and_then(|command| command.rows());
-                    head.note.rows += rows.unwrap_or(0);
+                    head.note.run.rows += rows.unwrap_or(0);
                 }
                 _ => {}
             }
         }
-        if step.ends
-            && let Some(entry) = self.due.finish()
+        if step.fails {
+            let failed = self.due.head().and_then(|head| head.note.sqlstate);
+            self.due
+                .fail()
+                .for_each(|mut entry| entry.note.run.finish(failed));
+            self.begin_next();
+        } else if step.ends
+            && let Some(Entry { mut note, .. }) = self.due.finish()
         {
-            entry.note.finish();
-        } else if step.fails {
-            // The last one is the one that failed; what was skipped never ran.
-            if let Some(failed) = self.due.fail().last() {
-                failed.note.finish();
-            }
+            note.run.finish(note.sqlstate);
+            self.begin_next();
         }
     }
 
@@ -361,4 +378,13 @@ impl Tap {
         self.due.take_all();
         self.is_lost = true;
     }
+}
+
+fn due(statement: Statement, parameters: u64, trace: Option<TraceParent>) -> Run {
+    Run::from(Due {
+        statement,
+        parameters,
+        trace,
+        queued: Duration::ZERO,
+    })
 }

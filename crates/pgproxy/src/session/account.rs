@@ -4,12 +4,14 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use paceline_journal::{Execution, StatementEnd, StatementStart, TraceParent};
+use paceline_journal::{
+    ConnectionId, Execution, Journal, StatementEnd, StatementStart, TraceParent,
+};
 use paceline_pgwire::SqlState;
 use paceline_sql::Statement;
 
 use super::Session;
-use super::expect::Remembered;
+use super::expect::{Expect, Remembered};
 use crate::client::{Prepared, StatementId};
 use crate::error::Refusal;
 use crate::server::ServerName;
@@ -21,12 +23,91 @@ const HASHED_BYTES_MAX: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Note {
     pub(super) undo: Undo,
-    pub(super) execution: Option<Execution>,
-    pub(super) rows: u64,
+    pub(super) run: Run,
+    /// The error that came.
     pub(super) sqlstate: Option<SqlState>,
     pub(super) purpose: Purpose,
     /// The error that replaces the server's.
     pub(super) refusal: Option<Box<Refusal>>,
+}
+
+/// An execution from its sending to its end. Of several that are sent ahead the server runs one after the other: each begins when it
+/// is the oldest without an answer, and none bears the time of those before it.
+#[derive(Default)]
+pub(crate) struct Run {
+    state: RunState,
+    pub(crate) rows: u64,
+}
+
+#[derive(Default)]
+enum RunState {
+    /// Nothing is executed, or nothing that is accounted, or it has ended.
+    #[default]
+    None,
+    Due(Due),
+    Runs(Execution),
+}
+
+/// What has to be known when it begins.
+pub(crate) struct Due {
+    pub(crate) statement: Statement,
+    /// A hash of the parameters.
+    pub(crate) parameters: u64,
+    pub(crate) trace: Option<TraceParent>,
+    pub(crate) queued: Duration,
+}
+
+impl From<Due> for Run {
+    fn from(due: Due) -> Self {
+        Self {
+            state: RunState::Due(due),
+            rows: 0,
+        }
+    }
+}
+
+impl Run {
+    fn begin(&mut self, journal: &Arc<Journal>, connection: ConnectionId) {
+        if let RunState::Due(due) = &self.state {
+            self.state = RunState::Runs(journal.begin(StatementStart {
+                connection,
+                shape: &due.statement.shape,
+                trace: due.trace,
+                parameters: due.statement.literals ^ due.parameters,
+                queued: due.queued,
+                now: Instant::now(),
+            }));
+        }
+    }
+
+    /// Its answer is complete, or will never come because of an error. What has not begun never ran.
+    pub(crate) fn finish(&mut self, sqlstate: Option<SqlState>) {
+        if let RunState::Runs(execution) = std::mem::take(&mut self.state) {
+            let sqlstate = sqlstate.map(|SqlState(code)| code);
+            execution.finish(
+                StatementEnd {
+                    rows: self.rows,
+                    sqlstate,
+                },
+                Instant::now(),
+            );
+        }
+    }
+}
+
+/// Begins the oldest execution that is due, unless one runs.
+pub(crate) fn begin_next<N: Remembered + AsMut<Run>>(
+    expect: &mut Expect<N>,
+    journal: &Arc<Journal>,
+    connection: ConnectionId,
+) {
+    let runs = expect.iter_mut().map(|entry| entry.note.as_mut());
+    if let Some(oldest) = runs
+        .into_iter()
+        .find(|run| !matches!(run.state, RunState::None))
+    {
+        oldest.begin(journal, connection);
+    }
 }
 
 /// What to do when the message fails or is skipped.
@@ -88,39 +169,38 @@ impl Note {
             ..Self::default()
         }
     }
+}
 
-    /// The execution has ended.
-    pub(super) fn finish(&mut self, now: impl FnOnce() -> Instant) {
-        if let Some(execution) = self.execution.take() {
-            let sqlstate = self.sqlstate.map(|SqlState(code)| code);
-            execution.finish(
-                StatementEnd {
-                    rows: self.rows,
-                    sqlstate,
-                },
-                now(),
-            );
-        }
+impl AsMut<Run> for Note {
+    fn as_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }
 
 impl Session {
-    /// An execution begins: its message is about to be written.
-    pub(super) fn begin(
+    /// What a statement's execution is told with. The first one of a transaction bears the wait for the connection.
+    pub(super) fn due(
         &mut self,
         statement: &Statement,
         parameters: u64,
         trace: Option<TraceParent>,
-    ) -> Execution {
+    ) -> Run {
+        let statement = statement.clone();
         let queued = std::mem::replace(&mut self.queued, Duration::ZERO);
-        self.worker.proxy.journal.begin(StatementStart {
-            connection: self.client.id(),
-            shape: &statement.shape,
+        Run::from(Due {
+            statement,
+            parameters,
             trace,
-            parameters: statement.literals ^ parameters,
             queued,
-            now: Instant::now(),
         })
+    }
+
+    /// An execution was sent, or one has ended.
+    pub(super) fn begin_next(&mut self) {
+        let (journal, connection) = (&self.worker.proxy.journal, self.client.id());
+        if let Some(server) = &mut self.server {
+            begin_next(&mut server.expect, journal, connection);
+        }
     }
 }
 

@@ -133,6 +133,11 @@ impl<T: Remembered> Expect<T> {
         self.queue.front_mut()
     }
 
+    /// All entries, the oldest first.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
+        self.queue.iter_mut()
+    }
+
     /// A message of this type has come. Changes nothing yet: the caller deals with the message first.
     pub(crate) fn receive(&self, tag: u8) -> Result<Step, OutOfStep> {
         use Asked::{Bind, Close, DescribePortal, DescribeStatement, Execute};

@@ -7,7 +7,7 @@ use paceline_pgwire::frontend::{Execute, FLUSH, Query, SYNC};
 use paceline_pgwire::{Message, Wire};
 use paceline_sql::{Kind, SessionEffect, Shape};
 
-use super::account::{Note, Undo};
+use super::account::{Note, Run, Undo};
 use super::expect::{Asked, Fate};
 use super::read::Taken;
 use super::understand::Text;
@@ -27,7 +27,7 @@ impl Session {
             return stall;
         }
         let statement = self.meaning(&text);
-        let execution = Some(self.begin(&statement, 0, text.trace));
+        let run = self.due(&statement, 0, text.trace);
         let stand_in = self.deallocate_by_query(text.stripped().as_bytes());
         let with_comment = self.worker.proxy.config.forward_trace_comment;
         let Some(server) = &mut self.server else {
@@ -45,7 +45,7 @@ impl Session {
             }
         };
         let note = Note {
-            execution,
+            run,
             undo,
             ..Note::default()
         };
@@ -55,6 +55,7 @@ impl Session {
         server.unnamed = None;
         self.client.statements.unnamed = None;
         self.portals.end_transaction();
+        self.begin_next();
         self.heed(session, &statement.shape);
         Ok(None)
     }
@@ -64,27 +65,35 @@ impl Session {
             return stall;
         }
         let execute = Execute::parse(message.body()).map_err(malformed)?;
-        let portal = self.portals.get(execute.portal).map(|portal| {
+        let portal = self.portals.get_mut(execute.portal).map(|portal| {
+            let is_first = !std::mem::replace(&mut portal.has_run, true);
             let prepared = Arc::clone(&portal.prepared);
-            (prepared, portal.parameters, portal.trace)
+            (prepared, portal.parameters, portal.trace, is_first)
         });
-        let execution = portal.as_ref().map(|(prepared, parameters, trace)| {
-            self.begin(&prepared.statement, *parameters, *trace)
-        });
+        let run = match &portal {
+            Some((prepared, parameters, trace, true)) => {
+                self.due(&prepared.statement, *parameters, *trace)
+            }
+            // What goes on where it was suspended is no execution of its own.
+            _ => Run::default(),
+        };
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };
         server.outbox.put(message.frame());
         let note = Note {
-            execution,
+            run,
             ..Note::default()
         };
         server.asked(Asked::Execute, Fate::Forward, note);
+        self.begin_next();
         if let Some((prepared, ..)) = portal {
             let shape = &prepared.statement.shape;
             if matches!(shape.kind, Kind::Copy | Kind::Unknown) {
                 // It may read CopyData, and would swallow a Sync that comes before these: wait for its word.
-                server.outbox.put(FLUSH);
+                if let Some(server) = &mut self.server {
+                    server.outbox.put(FLUSH);
+                }
                 self.is_held = true;
             }
             self.heed(prepared.effect, shape);

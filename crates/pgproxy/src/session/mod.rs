@@ -7,7 +7,7 @@
 //! 4. [`prepare`]: give this server connection the statements that it lacks, make room for them.
 //! 5. [`forward`] and [`named`]: write the messages under the names that they have there, and note what answers are due ([`expect`]).
 //! 6. [`stream`]: pass the answers back as they come, without those to our own messages; rows are not looked at.
-//! 7. [`account`]: tell the journal, before the last byte of an answer leaves.
+//! 7. [`account`]: tell the journal, before the last byte of an answer leaves. (The time of a COPY from the client is that of both.)
 //! 8. [`release`]: at the end of a transaction, give the connection back: clean, reset, or not at all.
 //!
 //! One task does all of it. It waits in one place ([`wait`]) for whatever can go on: both sockets in both directions.
@@ -51,11 +51,9 @@ use paceline_pgwire::{SqlState, Wire};
 use paceline_sql::Statement;
 use tokio::time::Sleep;
 
-pub(crate) use account::{Note, hash_parameters};
-pub(crate) use expect::{Asked, Expect, Fate, Remembered};
+pub(crate) use account::{Due, Note, Run, begin_next, hash_parameters};
+pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
 pub(crate) use understand::{Text, meaning};
-
-use expect::Entry;
 
 use crate::client::{Client, Portals, StatementId};
 use crate::error::Refusal;

@@ -123,6 +123,7 @@ impl Session {
                     prepared,
                     parameters,
                     trace,
+                    has_run: false,
                 },
             );
         }

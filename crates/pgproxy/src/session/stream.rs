@@ -1,7 +1,5 @@
 //! Stage 6: the server's answers, passed back as they come.
 
-use std::time::Instant;
-
 use paceline_pgwire::backend::{
     CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus,
 };
@@ -157,7 +155,7 @@ impl Session {
                 let complete = CommandComplete::parse(body).map_err(|error| lost(&error))?;
                 let rows = complete.rows().unwrap_or(0);
                 if let Some(head) = server.expect.head() {
-                    head.note.rows += rows;
+                    head.note.run.rows += rows;
                 }
                 heed_command(server, &mut self.client.statements, complete.tag, step.fate);
             }
@@ -205,7 +203,7 @@ impl Session {
         else {
             return;
         };
-        note.finish(Instant::now);
+        note.run.finish(note.sqlstate);
         if note.sqlstate.is_some() && asked == Asked::Query {
             undo(
                 std::mem::take(&mut note.undo),
@@ -223,6 +221,9 @@ impl Session {
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
         }
+        if matches!(asked, Asked::Query | Asked::Execute) {
+            self.begin_next();
+        }
         match note.purpose {
             Purpose::Client => {}
             Purpose::SetUp => self.set_up_done(),
@@ -239,20 +240,21 @@ impl Session {
         // The entries leave the queue while what they stand for is undone.
         let mut undone = std::mem::take(&mut self.undone);
         undone.extend(server.expect.fail());
-        let count = undone.len();
-        for (index, mut entry) in undone.drain(..).enumerate() {
-            // The last one is the one that failed; the others were never looked at.
-            if index + 1 == count {
-                let is_stale = entry.note.sqlstate == Some(SqlState::FEATURE_NOT_SUPPORTED);
-                if let (Undo::Bound(id), true) = (&entry.note.undo, is_stale) {
-                    // "cached plan must not change result type": the next one to come prepares it again.
-                    server.prepared.condemn(*id);
-                }
-                entry.note.finish(Instant::now);
-            }
+        // The last one is the one that failed; the others were never looked at.
+        let failed = undone.last().and_then(|entry| entry.note.sqlstate);
+        if let (Some(entry), Some(SqlState::FEATURE_NOT_SUPPORTED)) = (undone.last(), failed)
+            && let Undo::Bound(id) = entry.note.undo
+        {
+            // "cached plan must not change result type": the next one to come prepares it again.
+            server.prepared.condemn(id);
+        }
+        for mut entry in undone.drain(..) {
+            // An execution whose Bind has failed has begun already, and fails with it.
+            entry.note.run.finish(failed);
             undo(entry.note.undo, server, &mut self.client.statements);
         }
         self.undone = undone;
+        self.begin_next();
     }
 
     /// Passes on the local answers whose turn has come.
