@@ -4,8 +4,8 @@ use crate::client::{Client, Connection, describe};
 use crate::scenario::Sample;
 use crate::{Error, Target};
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full, Limited};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
@@ -77,44 +77,61 @@ impl Fetcher {
     }
 }
 
+/// A reused connection may turn out to have been closed by the server meanwhile. The request is then
+/// sent again on a fresh one, unless it may have been carried out (RFC 9110, section 9.2.2).
 async fn exchange(
     client: &Client,
     reused: Option<Connection>,
     sample: Sample,
 ) -> Result<(Answer, Option<Connection>), String> {
-    let mut request = client.request(sample).map_err(|e| e.to_string())?;
-    let mut reused = reused;
-    loop {
-        let fresh = reused.is_none();
-        let mut connection = match reused.take() {
-            Some(connection) => connection,
-            None => client.connect().await?,
-        };
-        let response = match connection.sender.try_send_request(request).await {
-            Ok(response) => response,
-            Err(mut error) => match error.take_message() {
-                // The server had closed the idle connection, and no byte has left.
-                Some(unsent) if !fresh => {
-                    request = unsent;
-                    continue;
-                }
-                _ => return Err(describe(&error.into_error())),
-            },
-        };
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
-        let body = body.map_err(|e| describe(&*e))?.to_bytes();
-        let answer = Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-        };
-        let kept = connection
-            .sender
-            .ready()
-            .await
-            .is_ok()
-            .then_some(connection);
-        return Ok((answer, kept));
+    if let Some(connection) = reused.filter(Connection::is_usable) {
+        let request = client.request(sample.clone()).map_err(|e| e.to_string())?;
+        match send(connection, request).await {
+            Err(failed) if failed.unsent || sample.method.is_safe() => {}
+            outcome => return outcome.map_err(|failed| failed.reason),
+        }
     }
+    let request = client.request(sample).map_err(|e| e.to_string())?;
+    let connection = client.connect().await?;
+    send(connection, request)
+        .await
+        .map_err(|failed| failed.reason)
+}
+
+struct Failed {
+    /// Whether no byte of the request has left.
+    unsent: bool,
+    reason: String,
+}
+
+async fn send(
+    mut connection: Connection,
+    request: Request<Full<Bytes>>,
+) -> Result<(Answer, Option<Connection>), Failed> {
+    let response = connection
+        .sender
+        .try_send_request(request)
+        .await
+        .map_err(|mut error| Failed {
+            unsent: error.take_message().is_some(),
+            reason: describe(&error.into_error()),
+        })?;
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    let body = body.map_err(|e| Failed {
+        unsent: false,
+        reason: describe(&*e),
+    })?;
+    let answer = Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: body.to_bytes(),
+    };
+    let kept = connection
+        .sender
+        .ready()
+        .await
+        .is_ok()
+        .then_some(connection);
+    Ok((answer, kept))
 }
