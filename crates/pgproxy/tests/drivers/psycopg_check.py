@@ -90,6 +90,15 @@ def named_statements_over_more_clients_than_server_connections():
 
 
 @check
+def prepared_statements_are_forgotten_on_demand():
+    with connect(autocommit=True, prepare_threshold=0) as connection:
+        connection.prepared_max = 2
+        for turn in range(30):
+            text = sql.SQL("SELECT {}::int, %s::int").format(turn % 7)
+            assert connection.execute(text, (turn,)).fetchone() == (turn % 7, turn)
+
+
+@check
 def pipelines():
     with connect(autocommit=True) as connection:
         with connection.pipeline() as pipeline:
