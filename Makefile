@@ -29,7 +29,7 @@ test: setup-tests ## set up and run all tests
 lint: setup ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 bench: setup ## micro-benchmarks of the hot paths, nanoseconds each
 	$(CARGO) bench --locked -p paceline-pgwire -p paceline-sql -p paceline-journal --benches
