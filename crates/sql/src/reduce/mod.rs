@@ -452,6 +452,9 @@ impl<P: Policy> Pass<'_, P> {
             let (kept_begin, kept_end) = self.top().kept;
             if kept_end > 0 && self.form[begin..end] == self.form[kept_begin..kept_end] {
                 self.form.truncate(kept_end);
+                // The comma before the row is gone, too.
+                let top = self.top();
+                top.element = top.element.min(kept_end);
             } else {
                 self.top().kept = (begin, end);
             }

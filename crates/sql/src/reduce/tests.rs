@@ -196,6 +196,18 @@ fn makes_the_texts_of_shapes() {
 }
 
 #[test]
+fn nonsense_is_no_danger() {
+    // Rows in a row, of which the second vanishes together with the comma before it.
+    for text in [
+        "SELECT VALUES (1), ($1, s VALUES (1, 'x'), (-2, NULL), a)",
+        "VALUES (VALUES (1), (2), (3))",
+        "SELECT a IN ((VALUES (1), (2)), (3), VALUES (1), (2))",
+    ] {
+        let _ = (skeleton(text), shape(text));
+    }
+}
+
+#[test]
 fn tells_shapes_apart_and_together() {
     let same = |texts: &[&str]| {
         for text in texts {
@@ -467,6 +479,44 @@ fn type_name() -> impl Strategy<Value = &'static str> {
     )
 }
 
+fn piece() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[
+            "SELECT",
+            "VALUES",
+            "IN",
+            "ARRAY",
+            "(",
+            "(",
+            "(",
+            ")",
+            ")",
+            ")",
+            "[",
+            "]",
+            ",",
+            ",",
+            ",",
+            ";",
+            "1",
+            "-",
+            "'a'",
+            "$1",
+            "NULL",
+            "BY",
+            "AS",
+            "::",
+            ".",
+            "a",
+            "varchar",
+            "VALUES (1), (2)",
+            "IN (1, 2)",
+            "(1, 2)",
+            "\"q\"",
+        ][..],
+    )
+}
+
 fn statement() -> impl Strategy<Value = String> {
     let e = expression;
     let rows = || {
@@ -544,6 +594,21 @@ fn equal_skeletons_mean_equal_shapes(a: &str, b: &str) -> Result<(), TestCaseErr
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn survives_any_tokens(pieces in prop::collection::vec(piece(), 0..40)) {
+        let text = pieces.join(" ");
+        let mut reducer = Reducer::default();
+        let guess = reducer.reduce(&text, &mut Guess, BYTES_MAX).map(|(form, _)| form.to_vec());
+        // The same buffers give the same again.
+        let again = reducer.reduce(&text, &mut Guess, BYTES_MAX).map(|(form, _)| form.to_vec());
+        prop_assert_eq!(guess, again);
+        let everywhere: Vec<usize> = (0..text.len()).collect();
+        for constants in [&[][..], &everywhere[..]] {
+            let mut exact = Exact { text: &text, constants, utilities: &[] };
+            let _ = reducer.reduce(&text, &mut exact, BYTES_MAX);
+        }
+    }
 
     #[test]
     fn a_skeleton_has_one_shape(text in statement(), choices in prop::collection::vec(any::<u8>(), 1..40)) {
