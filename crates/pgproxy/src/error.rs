@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
 
-use crate::config::DatabaseUrl;
-
 /// Why a proxy cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,6 +26,63 @@ pub enum Error {
     /// The system gives no random numbers.
     #[error("could not read random numbers from /dev/urandom")]
     Random(#[source] std::io::Error),
+}
+
+/// Why there is no session with the database server.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// No connection.
+    #[error("could not connect to the database server at {place}: {source}")]
+    Connect {
+        /// Host and port.
+        place: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No session in time.
+    #[error("the database server at {place} did not let us in within {} ms", limit.as_millis())]
+    Timeout {
+        /// Host and port.
+        place: String,
+        /// The time that it had.
+        limit: Duration,
+    },
+    /// The server asks for what we do not have, or does not speak the protocol.
+    #[error("no session with the database server: {0}")]
+    Protocol(#[source] paceline_pgwire::Error),
+    /// The server would not have us.
+    #[error("the database server refused the connection: {message}")]
+    Refused {
+        /// The SQLSTATE that it gave.
+        sqlstate: String,
+        /// Its own words.
+        message: String,
+        /// And more of them.
+        detail: Option<String>,
+    },
+}
+
+impl Unavailable {
+    /// Whether the server wants a password and there is none.
+    pub fn asks_for_password(&self) -> bool {
+        matches!(self, Self::Protocol(paceline_pgwire::Error::NoPassword))
+    }
+
+    pub(crate) fn refused(fields: &ErrorFields<'_>) -> Self {
+        let text = |code| {
+            fields
+                .get(code)
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+        };
+        Self::Refused {
+            sqlstate: fields
+                .sqlstate()
+                .unwrap_or(SqlState::CONNECTION_FAILURE)
+                .to_string(),
+            message: text(b'M').unwrap_or_else(|| "no reason given".to_owned()),
+            detail: text(b'D'),
+        }
+    }
 }
 
 /// An error for a client.
@@ -102,44 +157,24 @@ impl Refusal {
             .hint("Make transactions shorter, raise pool_size if the database can carry more, or wait_timeout.")
     }
 
-    pub(crate) fn connect_failed(database: &DatabaseUrl, error: &std::io::Error) -> Self {
-        let DatabaseUrl { host, port, .. } = database;
-        Self::new(CANNOT_CONNECT, format!("could not connect to the database server at {host}:{port}: {error}"))
-            .hint("Is the server running there, and does it accept TCP connections? Trying again later works.")
-    }
-
-    pub(crate) fn connect_timeout(database: &DatabaseUrl, limit: Duration) -> Self {
-        let DatabaseUrl { host, port, .. } = database;
-        let message = format!(
-            "the database server at {host}:{port} did not let us in within {} ms",
-            limit.as_millis()
-        );
-        Self::new(CANNOT_CONNECT, message).hint("Trying again later works.")
-    }
-
-    /// The server would not have us: its own words.
-    pub(crate) fn server_refused(fields: &ErrorFields<'_>) -> Self {
-        let text = |code| {
-            fields
-                .get(code)
-                .map(|text| String::from_utf8_lossy(text).into_owned())
+    /// The server's own SQLSTATE where it gave one, so that a client can tell "starting up" from "too many connections".
+    pub(crate) fn unavailable(error: &Unavailable) -> Self {
+        let sqlstate = match error {
+            Unavailable::Connect { .. } | Unavailable::Timeout { .. } => CANNOT_CONNECT,
+            Unavailable::Protocol(error) => error.sqlstate(),
+            Unavailable::Refused { sqlstate, .. } => {
+                let code = sqlstate.as_bytes().try_into();
+                code.map_or(SqlState::CONNECTION_FAILURE, SqlState)
+            }
         };
-        let sqlstate = fields.sqlstate().unwrap_or(SqlState::CONNECTION_FAILURE);
-        let message = text(b'M').unwrap_or_else(|| "no reason given".to_owned());
-        Self {
-            detail: text(b'D'),
-            ..Self::new(
-                sqlstate,
-                format!("the database server refused the connection: {message}"),
-            )
+        let refusal = Self::new(sqlstate, error.to_string());
+        match error {
+            Unavailable::Refused { detail: Some(detail), .. } => refusal.detail(detail),
+            Unavailable::Refused { .. } | Unavailable::Protocol(_) => refusal,
+            Unavailable::Connect { .. } | Unavailable::Timeout { .. } => refusal.hint(
+                "Is the server running there, and does it accept TCP connections? Trying again later works.",
+            ),
         }
-    }
-
-    pub(crate) fn server_protocol(error: &paceline_pgwire::Error) -> Self {
-        Self::new(
-            error.sqlstate(),
-            format!("no session with the database server: {error}"),
-        )
     }
 
     pub(crate) fn server_lost(last_words: Option<&str>) -> Self {

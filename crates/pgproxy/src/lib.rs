@@ -22,6 +22,6 @@ mod settings;
 mod worker;
 
 pub use config::{Config, DatabaseUrl, DatabaseUrlError, Mode};
-pub use error::Error;
+pub use error::{Error, Unavailable};
 pub use pool::PoolSnapshot;
 pub use proxy::{Proxy, Stats};

@@ -13,14 +13,16 @@ use tokio::sync::Semaphore;
 
 use crate::cancel::CancelKeys;
 use crate::client::{Authenticator, StatementTable};
-use crate::config::Config;
-use crate::error::Error;
-use crate::pool::{Pool, PoolLimits, PoolSnapshot};
+use crate::config::{Config, Mode};
+use crate::error::{Error, Unavailable};
+use crate::pool::{Grant, Pool, PoolLimits, PoolSnapshot};
 use crate::random::Random;
 use crate::server::{Opened, Reported, Server};
 use crate::settings::{Settings, SettingsTable};
 use crate::worker::{Mailbox, Worker, Workers};
 
+/// At home at no worker: the first one to take it moves it.
+const NO_WORKER: usize = usize::MAX;
 /// Huge texts that are parsed at once, on threads of their own.
 const LEARNING_MAX: usize = 2;
 /// Sets of settings whose parameter statuses are remembered.
@@ -105,6 +107,31 @@ impl Proxy {
             shapes: statements,
             config,
         }))
+    }
+
+    /// Opens a first server connection and puts it into the pool: what is wrong with the database can be told before the first client
+    /// finds out. In observe mode it is closed again; without a password there, being able to connect must do.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no session. The proxy can be used all the same: it tries again for each client.
+    pub async fn check(&self) -> Result<(), Unavailable> {
+        let database = &self.config.database;
+        match self.config.mode {
+            Mode::Observe if database.password.is_none() => {
+                self.server.connect_in_time().await.map(drop)
+            }
+            Mode::Observe => self.server.open(NO_WORKER).await.map(drop),
+            Mode::Transaction => {
+                // Anything but the right to open one means that there are connections already.
+                if let Grant::Open(place) = self.pool.check_out(NO_WORKER, 0) {
+                    let connection = self.server.open(NO_WORKER).await?;
+                    self.review_statuses(&connection.reported);
+                    drop(place.opened(connection));
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Serves clients of one listening socket until `drain` starts and its clients have come to their end. To be called
@@ -192,7 +219,7 @@ impl std::fmt::Debug for Proxy {
 
 fn check(config: &Config) -> Result<(), Error> {
     if config.database.password.is_none()
-        && config.mode == crate::Mode::Transaction
+        && config.mode == Mode::Transaction
         && !config.listen.ip().is_loopback()
     {
         return Err(Error::OpenToAll {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Running, config, start, start_with};
-use paceline_pgproxy::{Config, DatabaseUrl, Error};
+use paceline_pgproxy::{Config, DatabaseUrl, Error, Unavailable};
 use paceline_testkit::{Frame, RawPg, frame, postgres, scram_postgres, wait_until};
 
 /// The types of these messages, as a word.
@@ -657,6 +657,41 @@ fn a_server_killed_in_a_transaction_costs_that_transaction() {
     assert_eq!(sqlstates(&first), ["08006"]);
     assert_eq!(tags(&client.read_until_ready()), "EZ");
     assert_eq!(client.value("SELECT 5"), "5");
+}
+
+#[test]
+fn the_connection_of_the_first_look_is_the_pools_first() {
+    let server = postgres();
+    let proxy = Running::start(config(&server));
+    // As the binary does it: in a runtime that has ended before anybody is served.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(proxy.proxy.check()).unwrap();
+    drop(runtime);
+    assert_eq!(proxy.pool().idle, 1);
+    assert_eq!(proxy.client().value("SELECT 1"), "1");
+    assert_eq!(proxy.pool().connects_total, 1);
+    let server = scram_postgres("s3cret");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut config = config(&server);
+    config.database.password = None;
+    let error = runtime
+        .block_on(Running::start(config.clone()).proxy.check())
+        .unwrap_err();
+    assert!(error.asks_for_password(), "{error}");
+    config.database.password = Some("wrong".into());
+    let error = runtime
+        .block_on(Running::start(config).proxy.check())
+        .unwrap_err();
+    assert!(
+        matches!(&error, Unavailable::Refused { sqlstate, .. } if sqlstate == "28P01"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -102,18 +102,15 @@ pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
 }
 
 async fn connect(proxy: &Proxy) -> Result<TcpStream, Refusal> {
-    let (database, limit) = (&proxy.config.database, proxy.config.connect_timeout);
-    match timeout(limit, proxy.server.connect()).await {
-        Ok(Ok(stream)) => {
-            proxy.pool.counters.connects.fetch_add(1, Relaxed);
+    let counters = &proxy.pool.counters;
+    match proxy.server.connect_in_time().await {
+        Ok(stream) => {
+            counters.connects.fetch_add(1, Relaxed);
             Ok(stream)
         }
-        failed => {
-            proxy.pool.counters.connect_errors.fetch_add(1, Relaxed);
-            Err(match failed {
-                Ok(Err(error)) => Refusal::connect_failed(database, &error),
-                _ => Refusal::connect_timeout(database, limit),
-            })
+        Err(error) => {
+            counters.connect_errors.fetch_add(1, Relaxed);
+            Err(Refusal::unavailable(&error))
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::connection::Reported;
 use crate::buffer::{Inbox, Outbox, Spares};
 use crate::config::DatabaseUrl;
-use crate::error::Refusal;
+use crate::error::Unavailable;
 
 /// What the server told before it was ready.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(super) struct Welcome {
 /// Why there is no session.
 pub(super) enum Failure {
     Io(io::Error),
-    Refused(Refusal),
+    Refused(Unavailable),
 }
 
 /// Sends what is in the outbox and talks until the server is ready for queries.
@@ -93,7 +93,7 @@ fn step(
             welcome.secret = key.secret.to_vec();
         }
         Backend::ErrorResponse(fields) => {
-            return Err(Failure::Refused(Refusal::server_refused(&fields)));
+            return Err(Failure::Refused(Unavailable::refused(&fields)));
         }
         Backend::ReadyForQuery(_) => return Ok(true),
         _ => {}
@@ -102,5 +102,5 @@ fn step(
 }
 
 fn refused(error: paceline_pgwire::Error) -> Failure {
-    Failure::Refused(Refusal::server_protocol(&error))
+    Failure::Refused(Unavailable::Protocol(error))
 }

@@ -12,7 +12,7 @@ use super::auth::{self, Failure};
 use super::connection::{CancelKey, Fresh, ServerConnection};
 use crate::buffer::{Inbox, Outbox};
 use crate::config::{Config, DatabaseUrl};
-use crate::error::Refusal;
+use crate::error::Unavailable;
 use crate::settings::Settings;
 
 /// A connection is closed up to this share of its life early, so that those opened together do not go together.
@@ -41,14 +41,24 @@ impl Server {
     }
 
     /// Connects (over TCP only) and logs in.
-    pub(crate) async fn open(&self, worker: usize) -> Result<Opened, Refusal> {
-        let opened = timeout(self.connect_timeout, self.open_in_time(worker)).await;
-        opened.unwrap_or_else(|_| {
-            Err(Refusal::connect_timeout(
-                &self.database,
-                self.connect_timeout,
-            ))
-        })
+    pub(crate) async fn open(&self, worker: usize) -> Result<Opened, Unavailable> {
+        let (place, limit) = (self.place(), self.connect_timeout);
+        let opened = timeout(limit, self.open_in_time(worker)).await;
+        opened.unwrap_or(Err(Unavailable::Timeout { place, limit }))
+    }
+
+    /// Connects, no more.
+    pub(crate) async fn connect_in_time(&self) -> Result<TcpStream, Unavailable> {
+        let (place, limit) = (self.place(), self.connect_timeout);
+        match timeout(limit, self.connect()).await {
+            Ok(connected) => connected.map_err(|source| Unavailable::Connect { place, source }),
+            Err(_) => Err(Unavailable::Timeout { place, limit }),
+        }
+    }
+
+    fn place(&self) -> String {
+        let DatabaseUrl { host, port, .. } = &self.database;
+        format!("{host}:{port}")
     }
 
     /// A bare TCP connection to the server.
@@ -59,8 +69,11 @@ impl Server {
         Ok(stream)
     }
 
-    async fn open_in_time(&self, worker: usize) -> Result<Opened, Refusal> {
-        let failed = |error: io::Error| Refusal::connect_failed(&self.database, &error);
+    async fn open_in_time(&self, worker: usize) -> Result<Opened, Unavailable> {
+        let failed = |source: io::Error| Unavailable::Connect {
+            place: self.place(),
+            source,
+        };
         let mut stream = self.connect().await.map_err(failed)?;
         let address = stream.peer_addr().map_err(failed)?;
         let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
@@ -75,7 +88,7 @@ impl Server {
         let welcome = auth::log_in(&mut stream, &mut inbox, &mut outbox, &self.database).await;
         let welcome = welcome.map_err(|failure| match failure {
             Failure::Io(error) => failed(error),
-            Failure::Refused(refusal) => refusal,
+            Failure::Refused(error) => error,
         })?;
         let jitter = 1.0 - fastrand::f32() * LIFETIME_JITTER;
         Ok(Box::new(ServerConnection::new(Fresh {

@@ -82,13 +82,10 @@ impl Session {
                 proxy.review_statuses(&connection.reported);
                 self.attach(place.opened(connection));
             }
-            Err(refusal) => {
+            Err(error) => {
                 proxy.pool.counters.connect_errors.fetch_add(1, Relaxed);
-                tracing::warn!(
-                    error = refusal.message,
-                    "Could not open a server connection."
-                );
-                self.denied = Some(refusal);
+                tracing::warn!(%error, "Could not open a server connection.");
+                self.denied = Some(Refusal::unavailable(&error));
             }
         }
     }
