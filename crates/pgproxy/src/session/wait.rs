@@ -30,7 +30,6 @@ enum Event {
 impl Session {
     /// Sends what is to be sent and waits for something to come.
     pub(super) async fn wait(&mut self, reads_client: bool) -> Result<(), End> {
-        self.put_buffers_aside();
         let mut polls = 0;
         let event = poll_fn(|context| {
             let polled = self.poll_event(reads_client, context);
@@ -69,6 +68,11 @@ impl Session {
         let flushed = client.outbox.poll_flush(&mut client.stream, context);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(Event::ClientGone);
+        }
+        if self.server.is_none() && flushed.is_ready() {
+            // An idle client has no buffers; those that are busy pass them on.
+            client.inbox.release(&self.worker.spares);
+            client.outbox.release(&self.worker.spares);
         }
         // While it was backed up nobody asked the server for more.
         if (self.is_paused || was_backed_up) && !client.outbox.is_backed_up() {
@@ -145,15 +149,6 @@ impl Session {
         match flushed {
             Poll::Ready(Err(error)) => Some(Event::ServerLost(Some(error))),
             _ => (was_backed_up && !outbox.is_backed_up()).then_some(Event::Written),
-        }
-    }
-
-    /// An idle client has no buffers; those that are busy pass them on.
-    fn put_buffers_aside(&mut self) {
-        let (client, spares) = (&mut self.client, &self.worker.spares);
-        if self.server.is_none() && client.outbox.is_empty() {
-            client.inbox.release(spares);
-            client.outbox.release(spares);
         }
     }
 }
