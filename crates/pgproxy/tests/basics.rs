@@ -1,22 +1,15 @@
 //! The proxy before a real server: what must work.
 
-mod common;
+mod support;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Running, config, start, start_with};
 use paceline_pgproxy::{Config, DatabaseUrl, Error, Unavailable};
-use paceline_testkit::{Frame, RawPg, frame, postgres, scram_postgres, wait_until};
-
-/// The types of these messages, as a word.
-fn tags(frames: &[Frame]) -> String {
-    frames.iter().map(|frame| char::from(frame.tag)).collect()
-}
-
-fn sqlstates(frames: &[Frame]) -> Vec<String> {
-    frames.iter().filter_map(Frame::sqlstate).collect()
-}
+use paceline_testkit::{
+    Frame, PrivatePostgres, RawPg, frame, postgres, scram_postgres, wait_until,
+};
+use support::{PATIENCE, Rig, sqlstates, tags};
 
 fn first_value(frames: &[Frame]) -> String {
     let row = frames
@@ -26,14 +19,30 @@ fn first_value(frames: &[Frame]) -> String {
     row.values()[0].clone().expect("a value")
 }
 
+/// One worker, so that what the tests count is in one place.
+fn start() -> Rig {
+    start_with(|_| {})
+}
+
+fn start_with(change: impl FnOnce(&mut Config)) -> Rig {
+    before(postgres(), change)
+}
+
+fn before(server: PrivatePostgres, change: impl FnOnce(&mut Config)) -> Rig {
+    Rig::before(server, |config| {
+        config.workers = 1;
+        change(config);
+    })
+}
+
 fn send(client: &mut RawPg, messages: &[Vec<u8>]) {
     client.send(&messages.concat());
 }
 
 #[test]
 fn simple_queries_share_one_server_connection() {
-    let (_server, proxy) = start();
-    let mut clients: Vec<_> = (0..5).map(|_| proxy.client()).collect();
+    let rig = start();
+    let mut clients: Vec<_> = (0..5).map(|_| rig.client()).collect();
     let pids: HashSet<_> = clients
         .iter_mut()
         .map(|client| client.value("SELECT pg_backend_pid()"))
@@ -44,34 +53,34 @@ fn simple_queries_share_one_server_connection() {
     assert_eq!(tags(&clients[0].query("-- nothing")), "IZ");
     assert_eq!(sqlstates(&clients[0].query("SELECT 1/0")), ["22012"]);
     assert_eq!(clients[0].value("SELECT 3"), "3");
-    let pool = proxy.pool();
+    let pool = rig.pool();
     assert_eq!((pool.open, pool.connects_total), (1, 1));
-    assert_eq!(proxy.proxy.stats().clients_per_worker, [5]);
+    assert_eq!(rig.proxy.stats().clients_per_worker, [5]);
 }
 
 #[test]
 fn a_transaction_keeps_its_connection_and_a_waiting_client_gets_it_afterwards() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
-    let (mut first, mut second) = (proxy.client(), proxy.client());
+    let rig = start_with(|config| config.pool_size = 1);
+    let (mut first, mut second) = (rig.client(), rig.client());
     first.query("BEGIN");
     first.query("CREATE TABLE t (n int)");
     second.send(&frame::query(
         "SELECT count(*) FROM pg_class WHERE relname = 't'",
     ));
-    proxy.wait_for_pool(|pool| pool.waiting == 1);
-    assert_eq!(proxy.pool().used, 1);
+    rig.wait_for_pool(|pool| pool.waiting == 1);
+    assert_eq!(rig.pool().used, 1);
     first.query("COMMIT");
     assert_eq!(first_value(&second.read_until_ready()), "1");
-    assert_eq!(proxy.pool().waits.count(), 1);
+    assert_eq!(rig.pool().waits.count(), 1);
 }
 
 #[test]
 fn waiting_is_bounded_and_the_session_goes_on() {
-    let (_server, proxy) = start_with(|config| {
+    let rig = start_with(|config| {
         config.pool_size = 1;
         config.wait_timeout = Duration::from_millis(100);
     });
-    let (mut first, mut second) = (proxy.client(), proxy.client());
+    let (mut first, mut second) = (rig.client(), rig.client());
     first.query("BEGIN");
     let refused = second.query("SELECT 1");
     assert_eq!(
@@ -95,14 +104,14 @@ fn waiting_is_bounded_and_the_session_goes_on() {
     assert_eq!(tags(&second.read_until_ready()), "EZ");
     first.query("COMMIT");
     assert_eq!(second.value("SELECT 2"), "2");
-    assert_eq!(proxy.pool().wait_timeouts_total, 2);
-    assert_eq!(proxy.pool().waiting, 0);
+    assert_eq!(rig.pool().wait_timeouts_total, 2);
+    assert_eq!(rig.pool().waiting, 0);
 }
 
 #[test]
 fn named_statements_follow_their_client_to_any_connection() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 2);
-    let (mut one, mut other, mut third) = (proxy.client(), proxy.client(), proxy.client());
+    let rig = start_with(|config| config.pool_size = 2);
+    let (mut one, mut other, mut third) = (rig.client(), rig.client(), rig.client());
     let mut pids = HashSet::new();
     for (client, text) in [(&mut one, "'one'"), (&mut other, "'other'")] {
         let text = format!("SELECT $1::text || {text} || pg_backend_pid()");
@@ -143,8 +152,8 @@ fn named_statements_follow_their_client_to_any_connection() {
 
 #[test]
 fn the_same_text_is_prepared_once_on_a_connection() {
-    let (_server, proxy) = start();
-    let (mut one, mut other) = (proxy.client(), proxy.client());
+    let rig = start();
+    let (mut one, mut other) = (rig.client(), rig.client());
     for client in [&mut one, &mut other] {
         send(
             client,
@@ -185,11 +194,11 @@ fn the_same_text_is_prepared_once_on_a_connection() {
 
 #[test]
 fn what_is_prepared_is_bounded_on_both_sides() {
-    let (_server, proxy) = start_with(|config| {
+    let rig = start_with(|config| {
         config.prepared_statements_max = 3;
         config.client_statements_max = 5;
     });
-    let mut client = proxy.client();
+    let mut client = rig.client();
     for round in 0..3 {
         for number in 0..5 {
             let name = format!("s{number}");
@@ -221,8 +230,8 @@ fn what_is_prepared_is_bounded_on_both_sides() {
 
 #[test]
 fn a_failed_parse_keeps_no_name_and_is_not_remembered() {
-    let (server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     for _ in 0..2 {
         send(
             &mut client,
@@ -241,8 +250,8 @@ fn a_failed_parse_keeps_no_name_and_is_not_remembered() {
     send(&mut client, &[frame::bind("", "s", &[]), frame::sync()]);
     assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
     paceline_testkit::psql(
-        &server,
-        &server.url("postgres"),
+        &rig.server,
+        &rig.server.url("postgres"),
         "CREATE TABLE later (n int)",
     );
     send(
@@ -258,8 +267,8 @@ fn a_failed_parse_keeps_no_name_and_is_not_remembered() {
 
 #[test]
 fn a_changed_result_is_prepared_again() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
-    let mut client = proxy.client();
+    let rig = start_with(|config| config.pool_size = 1);
+    let mut client = rig.client();
     client.query("CREATE TABLE t (a int)");
     send(
         &mut client,
@@ -283,8 +292,8 @@ fn a_changed_result_is_prepared_again() {
 
 #[test]
 fn statements_can_be_deallocated_by_sql() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     let prepare = |client: &mut RawPg, name: &str| {
         send(
             client,
@@ -317,8 +326,8 @@ fn statements_can_be_deallocated_by_sql() {
 
 #[test]
 fn several_batches_in_flight_are_answered_in_order() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     let batch = |text: &str| {
         [
             frame::parse("", text, &[]),
@@ -366,8 +375,8 @@ fn several_batches_in_flight_are_answered_in_order() {
 
 #[test]
 fn flush_brings_answers_without_sync() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     let read = |client: &mut RawPg, count: usize| {
         let frames: Vec<_> = (0..count).map(|_| client.read()).collect();
         tags(&frames)
@@ -381,7 +390,7 @@ fn flush_brings_answers_without_sync() {
         ],
     );
     assert_eq!(read(&mut client, 3), "1tT");
-    assert_eq!(proxy.pool().used, 1, "an implicit transaction may be open");
+    assert_eq!(rig.pool().used, 1, "an implicit transaction may be open");
     send(
         &mut client,
         &[
@@ -403,13 +412,13 @@ fn flush_brings_answers_without_sync() {
     assert_eq!(read(&mut client, 5), "DDsDC");
     send(&mut client, &[frame::close(b'P', "p"), frame::sync()]);
     assert_eq!(tags(&client.read_until_ready()), "3Z");
-    proxy.wait_for_pool(|pool| pool.used == 0);
+    rig.wait_for_pool(|pool| pool.used == 0);
 }
 
 #[test]
 fn unnamed_statements_never_reach_another_client() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
-    let (mut one, mut other) = (proxy.client(), proxy.client());
+    let rig = start_with(|config| config.pool_size = 1);
+    let (mut one, mut other) = (rig.client(), rig.client());
     send(
         &mut one,
         &[frame::parse("", "SELECT 'one'", &[]), frame::sync()],
@@ -439,8 +448,8 @@ fn unnamed_statements_never_reach_another_client() {
 
 #[test]
 fn copy_works_in_both_directions_and_protocols_and_can_be_given_up() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
-    let mut client = proxy.client();
+    let rig = start_with(|config| config.pool_size = 1);
+    let mut client = rig.client();
     client.query("CREATE TABLE t (n int PRIMARY KEY)");
     let data = |text: &str| frame::message(b'd', text.as_bytes());
     let done = frame::message(b'c', b"");
@@ -480,13 +489,13 @@ fn copy_works_in_both_directions_and_protocols_and_can_be_given_up() {
     send(&mut client, &[data("5\n"), done, frame::sync()]);
     assert_eq!(tags(&client.read_until_ready()), "CZ");
     assert_eq!(client.value("SELECT sum(n) FROM t"), "11");
-    proxy.wait_for_pool(|pool| pool.idle == 1 && pool.connects_total == 1);
+    rig.wait_for_pool(|pool| pool.idle == 1 && pool.connects_total == 1);
 }
 
 #[test]
 fn function_calls_are_answered() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     let oid: u32 = client
         .value("SELECT 'pg_backend_pid()'::regprocedure::oid")
         .parse()
@@ -504,27 +513,27 @@ fn function_calls_are_answered() {
 
 #[test]
 fn session_state_stays_with_its_client() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 2);
-    let (mut setter, mut other) = (proxy.client(), proxy.client());
+    let rig = start_with(|config| config.pool_size = 2);
+    let (mut setter, mut other) = (rig.client(), rig.client());
     setter.query("SET application_name = 'setter'");
-    assert_eq!(proxy.pool().pinned, 1);
+    assert_eq!(rig.pool().pinned, 1);
     for _ in 0..3 {
         assert_eq!(setter.value("SHOW application_name"), "setter");
         assert_ne!(other.value("SHOW application_name"), "setter");
     }
     // Unseen by the text: reset before anybody else gets it.
     other.query("DO $$ BEGIN PERFORM set_config('work_mem', '77kB', false); END $$");
-    proxy.wait_for_pool(|pool| pool.idle == 1);
+    rig.wait_for_pool(|pool| pool.idle == 1);
     assert_ne!(other.value("SHOW work_mem"), "77kB");
     drop(setter);
-    proxy.wait_for_pool(|pool| pool.pinned == 0 && pool.open == 1);
+    rig.wait_for_pool(|pool| pool.pinned == 0 && pool.open == 1);
 }
 
 #[test]
 fn startup_parameters_are_each_clients_own() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
+    let rig = start_with(|config| config.pool_size = 1);
     let login = |parameters: &[(&str, &str)]| {
-        let mut client = RawPg::connect(proxy.port);
+        let mut client = RawPg::connect(rig.port);
         let mut all = vec![("user", "postgres"), ("database", "postgres")];
         all.extend_from_slice(parameters);
         client.send(&frame::startup(&all));
@@ -551,10 +560,9 @@ fn startup_parameters_are_each_clients_own() {
 
 #[test]
 fn clients_prove_who_they_are() {
-    let server = scram_postgres("s3cret");
-    let proxy = Running::start(config(&server));
+    let rig = before(scram_postgres("s3cret"), |_| {});
     let login = |user: &str, password: Option<&str>, database: &str| {
-        let mut client = RawPg::connect(proxy.port);
+        let mut client = RawPg::connect(rig.port);
         client.send(&frame::ssl_request());
         assert_eq!(client.read_byte(), b'N');
         client.send(&frame::startup(&[("user", user), ("database", database)]));
@@ -588,25 +596,25 @@ fn a_proxy_open_to_all_is_refused() {
 
 #[test]
 fn too_many_clients_are_told_so() {
-    let (_server, proxy) = start_with(|config| config.clients_max = 2);
-    let clients = [proxy.client(), proxy.client()];
-    let mut third = RawPg::connect(proxy.port);
+    let rig = start_with(|config| config.clients_max = 2);
+    let clients = [rig.client(), rig.client()];
+    let mut third = RawPg::connect(rig.port);
     third.send(&frame::startup(&[("user", "postgres")]));
     assert_eq!(
         third.authenticate(None).unwrap_err().sqlstate().as_deref(),
         Some("53300")
     );
     drop(clients);
-    wait_until(PATIENCE, || proxy.proxy.stats().clients_per_worker[0] == 0);
-    assert_eq!(proxy.client().value("SELECT 1"), "1");
+    wait_until(PATIENCE, || rig.proxy.stats().clients_per_worker[0] == 0);
+    assert_eq!(rig.client().value("SELECT 1"), "1");
 }
 
 #[test]
 fn cancel_reaches_the_query_of_its_client_or_nothing() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
-    let (mut one, mut other) = (proxy.client(), proxy.client());
+    let rig = start_with(|config| config.pool_size = 1);
+    let (mut one, mut other) = (rig.client(), rig.client());
     one.send(&frame::query("SELECT pg_sleep(600)"));
-    proxy.wait_for_pool(|pool| pool.used == 1);
+    rig.wait_for_pool(|pool| pool.used == 1);
     other.cancel();
     wait_until(PATIENCE, || {
         one.cancel();
@@ -614,19 +622,19 @@ fn cancel_reaches_the_query_of_its_client_or_nothing() {
     });
     assert_eq!(sqlstates(&one.read_until_ready()), ["57014"]);
     // The connection was signalled: nobody else gets it.
-    proxy.wait_for_pool(|pool| pool.open == 0);
+    rig.wait_for_pool(|pool| pool.open == 0);
     one.cancel();
     assert_eq!(other.value("SELECT 1"), "1");
 }
 
 #[test]
 fn a_server_killed_in_a_transaction_costs_that_transaction() {
-    let (server, proxy) = start_with(|config| config.pool_size = 1);
-    let mut client = proxy.client();
+    let rig = start_with(|config| config.pool_size = 1);
+    let mut client = rig.client();
     let kill = |pid: &str| {
         let sql = format!("SELECT pg_terminate_backend({pid}, 10000)");
         assert_eq!(
-            paceline_testkit::psql(&server, &server.url("postgres"), &sql),
+            paceline_testkit::psql(&rig.server, &rig.server.url("postgres"), &sql),
             "t"
         );
     };
@@ -651,7 +659,7 @@ fn a_server_killed_in_a_transaction_costs_that_transaction() {
     ]
     .concat();
     client.send(&[batch.clone(), batch].concat());
-    proxy.wait_for_pool(|pool| pool.used == 1);
+    rig.wait_for_pool(|pool| pool.used == 1);
     kill(&pid);
     let first = client.read_until_ready();
     assert_eq!(sqlstates(&first), ["08006"]);
@@ -661,33 +669,27 @@ fn a_server_killed_in_a_transaction_costs_that_transaction() {
 
 #[test]
 fn the_connection_of_the_first_look_is_the_pools_first() {
-    let server = postgres();
-    let proxy = Running::start(config(&server));
+    let rig = start();
     // As the binary does it: in a runtime that has ended before anybody is served.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(proxy.proxy.check()).unwrap();
-    drop(runtime);
-    assert_eq!(proxy.pool().idle, 1);
-    assert_eq!(proxy.client().value("SELECT 1"), "1");
-    assert_eq!(proxy.pool().connects_total, 1);
-    let server = scram_postgres("s3cret");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let mut config = config(&server);
-    config.database.password = None;
-    let error = runtime
-        .block_on(Running::start(config.clone()).proxy.check())
-        .unwrap_err();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    runtime().block_on(rig.proxy.check()).unwrap();
+    assert_eq!(rig.pool().idle, 1);
+    assert_eq!(rig.client().value("SELECT 1"), "1");
+    assert_eq!(rig.pool().connects_total, 1);
+    let check = |password: Option<&str>| {
+        let rig = before(scram_postgres("s3cret"), |config| {
+            config.database.password = password.map(Into::into);
+        });
+        runtime().block_on(rig.proxy.check()).unwrap_err()
+    };
+    let error = check(None);
     assert!(error.asks_for_password(), "{error}");
-    config.database.password = Some("wrong".into());
-    let error = runtime
-        .block_on(Running::start(config).proxy.check())
-        .unwrap_err();
+    let error = check(Some("wrong"));
     assert!(
         matches!(&error, Unavailable::Refused { sqlstate, .. } if sqlstate == "28P01"),
         "{error}"
@@ -696,10 +698,9 @@ fn the_connection_of_the_first_look_is_the_pools_first() {
 
 #[test]
 fn a_database_that_is_down_is_told_and_awaited() {
-    let mut server = postgres();
-    let proxy = Running::start(config(&server));
-    let mut client = proxy.client();
-    server.stop();
+    let mut rig = start();
+    let mut client = rig.client();
+    rig.server.stop();
     let answers = client.query("SELECT 1");
     assert!(
         matches!(sqlstates(&answers)[0].as_str(), "08001" | "08006" | "57P03"),
@@ -707,38 +708,38 @@ fn a_database_that_is_down_is_told_and_awaited() {
     );
     let again = client.query("SELECT 1");
     assert_eq!(sqlstates(&again), ["08001"]);
-    server.restart().unwrap();
+    rig.server.restart().unwrap();
     assert_eq!(client.value("SELECT 2"), "2");
-    assert!(proxy.pool().connect_errors_total >= 1);
+    assert!(rig.pool().connect_errors_total >= 1);
 }
 
 #[test]
 fn a_client_that_vanishes_leaves_its_place() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 1);
+    let rig = start_with(|config| config.pool_size = 1);
     for sql in [
         "BEGIN",
         "SELECT pg_sleep(600)",
         "SELECT repeat('x', 1000) FROM generate_series(1, 10000000)",
     ] {
-        let mut client = proxy.client();
+        let mut client = rig.client();
         client.send(&frame::query(sql));
-        proxy.wait_for_pool(|pool| pool.used == 1);
+        rig.wait_for_pool(|pool| pool.used == 1);
         client.vanish();
-        let mut next = proxy.client();
+        let mut next = rig.client();
         assert_eq!(next.value("SELECT 1"), "1", "after {sql}");
     }
     // Goodbye in a transaction: rolled back, and the connection is kept.
-    let mut client = proxy.client();
+    let mut client = rig.client();
     let pid = client.value("SELECT pg_backend_pid()");
     client.query("BEGIN");
     client.send(&frame::terminate());
-    assert_eq!(proxy.client().value("SELECT pg_backend_pid()"), pid);
+    assert_eq!(rig.client().value("SELECT pg_backend_pid()"), pid);
 }
 
 #[test]
 fn answers_still_reach_a_client_that_has_closed_its_side() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     client.send(&[frame::query("SELECT 1"), frame::terminate()].concat());
     client.end_sending();
     assert_eq!(tags(&client.rest()), "TDCZ");
@@ -746,8 +747,8 @@ fn answers_still_reach_a_client_that_has_closed_its_side() {
 
 #[test]
 fn large_texts_and_values_pass() {
-    let (_server, proxy) = start_with(|config| config.statement_bytes_max = 4 << 20);
-    let mut client = proxy.client();
+    let rig = start_with(|config| config.statement_bytes_max = 4 << 20);
+    let mut client = rig.client();
     let text = format!("SELECT length('{}')", "x".repeat(3 << 20));
     assert_eq!(client.value(&text), (3 << 20).to_string());
     let value = "v".repeat(9 << 20);
@@ -788,12 +789,12 @@ fn large_texts_and_values_pass() {
 
 #[test]
 fn a_slow_client_holds_nobody_else_up() {
-    let (_server, proxy) = start_with(|config| config.pool_size = 2);
-    let (mut slow, mut quick) = (proxy.client(), proxy.client());
+    let rig = start_with(|config| config.pool_size = 2);
+    let (mut slow, mut quick) = (rig.client(), rig.client());
     slow.send(&frame::query(
         "SELECT repeat('x', 1000) FROM generate_series(1, 200000)",
     ));
-    proxy.wait_for_pool(|pool| pool.used == 1);
+    rig.wait_for_pool(|pool| pool.used == 1);
     for number in 0..100 {
         assert_eq!(quick.value(&format!("SELECT {number}")), number.to_string());
     }
@@ -807,16 +808,16 @@ fn a_slow_client_holds_nobody_else_up() {
 
 #[test]
 fn draining_lets_transactions_finish() {
-    let (_server, mut proxy) = start();
-    let (mut idle, mut busy, mut pinned) = (proxy.client(), proxy.client(), proxy.client());
+    let rig = start();
+    let (mut idle, mut busy, mut pinned) = (rig.client(), rig.client(), rig.client());
     pinned.query("SET application_name = 'pinned'");
     busy.query("BEGIN");
-    proxy.start_drain();
+    rig.start_drain();
     for client in [&mut idle, &mut pinned] {
         assert_eq!(sqlstates(&client.rest()), ["57P01"]);
     }
     assert_eq!(busy.value("SELECT 1"), "1");
-    assert!(!proxy.has_ended());
+    assert!(!rig.has_ended());
     busy.send(&frame::query("COMMIT"));
     let mut answers = busy.rest();
     assert_eq!(
@@ -824,20 +825,20 @@ fn draining_lets_transactions_finish() {
         Some("57P01")
     );
     assert_eq!(tags(&answers), "CZ");
-    wait_until(PATIENCE, || proxy.has_ended());
+    wait_until(PATIENCE, || rig.has_ended());
 }
 
 #[test]
 fn busy_clients_on_one_worker_are_spread_again_with_all_they_have() {
-    let (_server, proxy) = start_with(|config| {
+    let rig = start_with(|config| {
         config.workers = 2;
         config.pool_size = 8;
     });
-    let per_worker = || proxy.proxy.stats().clients_per_worker;
+    let per_worker = || rig.proxy.stats().clients_per_worker;
     let (mut here, mut there) = (Vec::new(), Vec::new());
     for _ in 0..16 {
         let before = per_worker();
-        let client = proxy.client();
+        let client = rig.client();
         let after = per_worker();
         if after[0] > before[0] {
             here.push(client)
@@ -879,8 +880,8 @@ fn busy_clients_on_one_worker_are_spread_again_with_all_they_have() {
 
 #[test]
 fn executions_are_told_to_the_journal() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     client.query("CREATE TABLE seats (n int)");
     client.query("INSERT INTO seats VALUES (1), (2), (3)");
     for number in 1..=3 {
@@ -895,7 +896,7 @@ fn executions_are_told_to_the_journal() {
         );
         client.read_until_ready();
     }
-    let shapes = proxy.journal.shapes();
+    let shapes = rig.journal.shapes();
     let shape = shapes
         .iter()
         .find(|shape| shape.shape.text.starts_with("SELECT n FROM seats"));
@@ -905,8 +906,8 @@ fn executions_are_told_to_the_journal() {
 
 #[test]
 fn each_execution_of_a_pipeline_bears_its_own_time_only() {
-    let (_server, proxy) = start();
-    let mut client = proxy.client();
+    let rig = start();
+    let mut client = rig.client();
     let nap = [
         frame::parse("", "SELECT pg_sleep(0.1), $1::int", &[]),
         frame::bind("", "", &[Some("1")]),
@@ -950,7 +951,7 @@ fn each_execution_of_a_pipeline_bears_its_own_time_only() {
     send(&mut client, &cursor);
     assert_eq!(tags(&client.read_until_ready()), "12DDDDsDDDDsDDCZ");
 
-    let shapes = proxy.journal.shapes();
+    let shapes = rig.journal.shapes();
     let shape = |part: &str| {
         let found = shapes
             .iter()

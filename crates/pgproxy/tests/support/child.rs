@@ -108,9 +108,9 @@ pub(crate) fn be_the_proxy_if_told(change: impl FnOnce(&mut Config)) {
     let Ok(url) = std::env::var(ROLE) else { return };
     let mut config = super::config(&url);
     change(&mut config);
-    let (_proxy, port, _workers) = super::serve(config);
+    let serving = super::serve(config);
     let mut out = std::io::stdout();
-    writeln!(out, "\n{ANNOUNCEMENT}{port}")
+    writeln!(out, "\n{ANNOUNCEMENT}{}", serving.port)
         .and_then(|()| out.flush())
         .unwrap();
     loop {

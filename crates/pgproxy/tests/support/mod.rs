@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use paceline_journal::Journal;
 use paceline_listen::Drain;
-use paceline_pgproxy::{Config, DatabaseUrl, Proxy};
+use paceline_pgproxy::{Config, DatabaseUrl, PoolSnapshot, Proxy};
 use paceline_sql::Statements;
 use paceline_testkit::{Frame, PrivatePostgres, RawPg, frame, wait_until};
 
-/// Longer than anything here takes, shorter than a developer's patience.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything here takes on a busy machine, shorter than a developer's patience.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server's own list of the connections that a proxy holds: goes behind FROM, more conditions behind AND.
 pub(crate) const POOLED: &str =
@@ -26,6 +26,7 @@ pub(crate) const POOLED: &str =
 /// A private server with a proxy before it.
 pub(crate) struct Rig {
     pub(crate) proxy: Arc<Proxy>,
+    pub(crate) journal: Arc<Journal>,
     /// The proxy's port.
     pub(crate) port: u16,
     pub(crate) pool_size: usize,
@@ -50,9 +51,15 @@ impl Rig {
         let mut config = config(&server.url("postgres"));
         change(&mut config);
         let pool_size = config.pool_size;
-        let (proxy, port, workers) = serve(config);
+        let Serving {
+            proxy,
+            journal,
+            port,
+            workers,
+        } = serve(config);
         Rig {
             proxy,
+            journal,
             port,
             pool_size,
             workers,
@@ -75,6 +82,30 @@ impl Rig {
     #[track_caller]
     pub(crate) fn direct(&self) -> RawPg {
         direct(&self.server)
+    }
+
+    /// The pool, when there is one only.
+    #[track_caller]
+    pub(crate) fn pool(&self) -> PoolSnapshot {
+        let mut pools = self.proxy.pools();
+        assert_eq!(pools.len(), 1, "{pools:#?}");
+        pools.remove(0)
+    }
+
+    /// Waits until the only pool is so.
+    #[track_caller]
+    pub(crate) fn wait_for_pool(&self, condition: impl Fn(&PoolSnapshot) -> bool) {
+        wait_until(PATIENCE, || condition(&self.pool()));
+    }
+
+    /// Asks the proxy to drain, which dropping it does as well.
+    pub(crate) fn start_drain(&self) {
+        self.workers.drain.start();
+    }
+
+    /// Whether all workers have come to their end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.workers.threads.iter().all(JoinHandle::is_finished)
     }
 
     /// Server connections that clients hold, and clients that wait for one.
@@ -165,13 +196,21 @@ pub(crate) struct Workers {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Starts a proxy, and gives its port.
-pub(crate) fn serve(config: Config) -> (Arc<Proxy>, u16, Workers) {
+/// A proxy at work.
+pub(crate) struct Serving {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) port: u16,
+    pub(crate) workers: Workers,
+}
+
+/// Starts a proxy.
+pub(crate) fn serve(config: Config) -> Serving {
     let listeners = paceline_listen::bind(config.listen, config.workers).unwrap();
     let port = listeners[0].local_addr().unwrap().port();
     let journal = Journal::new(paceline_journal::Config::default());
     let statements = Arc::new(Statements::new(paceline_sql::Limits::default()));
-    let proxy = Proxy::new(config, journal, statements).unwrap();
+    let proxy = Proxy::new(config, Arc::clone(&journal), statements).unwrap();
     let (drain, signal) = paceline_listen::drain();
     let start = |(worker, listener)| {
         let (proxy, signal) = (Arc::clone(&proxy), signal.clone());
@@ -185,7 +224,12 @@ pub(crate) fn serve(config: Config) -> (Arc<Proxy>, u16, Workers) {
         })
     };
     let threads = listeners.into_iter().enumerate().map(start).collect();
-    (proxy, port, Workers { drain, threads })
+    Serving {
+        proxy,
+        journal,
+        port,
+        workers: Workers { drain, threads },
+    }
 }
 
 impl Drop for Workers {
