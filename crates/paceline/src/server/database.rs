@@ -6,11 +6,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use paceline_pgproxy::{Config, DatabaseUrl, Mode};
-use tokio::net::TcpStream;
+use paceline_pgproxy::{DatabaseUrl, Proxy, Unavailable};
 use tokio::time::timeout;
-use tokio_postgres::NoTls;
-use tokio_postgres::error::SqlState;
 use tracing::warn;
 
 use super::workers::runtime;
@@ -27,20 +24,21 @@ enum Fault {
     Unreachable(String),
 }
 
-/// Looks at the database once.
+/// Looks at the database once. What it opens for that is the pool's first connection.
 ///
 /// # Errors
 /// One sentence that says why clients could not be served.
-pub(super) fn check(config: &Config, required: bool) -> anyhow::Result<()> {
-    let limit = config.connect_timeout.min(TIME_MAX);
+pub(super) fn check(proxy: &Proxy, required: bool) -> anyhow::Result<()> {
+    let limit = proxy.config().connect_timeout.min(TIME_MAX);
     let runtime = runtime(1).context("No runtime could be started")?;
     let looked = runtime.block_on(async {
-        let DatabaseUrl { host, port, .. } = &config.database;
-        timeout(limit, look(config)).await.unwrap_or_else(|_| {
-            Err(Fault::Unreachable(format!(
+        let DatabaseUrl { host, port, .. } = &proxy.config().database;
+        match timeout(limit, proxy.check()).await {
+            Ok(looked) => looked.map_err(|error| fault(&proxy.config().database, &error)),
+            Err(_) => Err(Fault::Unreachable(format!(
                 "The database at {host}:{port} did not answer within {limit:?}"
-            )))
-        })
+            ))),
+        }
     });
     // A name that is still being looked up must not hold the exit up.
     runtime.shutdown_background();
@@ -57,85 +55,41 @@ pub(super) fn check(config: &Config, required: bool) -> anyhow::Result<()> {
     }
 }
 
-async fn look(config: &Config) -> Result<(), Fault> {
+fn fault(database: &DatabaseUrl, error: &Unavailable) -> Fault {
     let DatabaseUrl {
         user,
-        password,
         host,
         port,
         database,
-    } = &config.database;
-    // In observe mode clients bring their own password, so that ours may be missing without harm.
-    if config.mode == Mode::Observe && password.is_none() {
-        let connected = TcpStream::connect((host.as_str(), *port)).await;
-        return connected.map(drop).map_err(|error| {
-            Fault::Unreachable(format!(
-                "The database at {host}:{port} could not be reached: {error}"
-            ))
-        });
-    }
-    let mut login = tokio_postgres::Config::new();
-    login
-        .host(host)
-        .port(*port)
-        .user(user)
-        .dbname(database)
-        .application_name("paceline");
-    if let Some(password) = password {
-        login.password(password);
-    }
-    let (client, connection) = login
-        .connect(NoTls)
-        .await
-        .map_err(|error| fault(config, &error))?;
-    drop(client);
-    // With its client gone the connection says goodbye; how that goes is of no interest.
-    let _ = connection.await;
-    Ok(())
-}
-
-fn fault(config: &Config, error: &tokio_postgres::Error) -> Fault {
-    let DatabaseUrl {
-        user,
-        password,
-        host,
-        port,
-        database,
-    } = &config.database;
+        ..
+    } = database;
     let place = format!("The database at {host}:{port}");
-    if let Some(answer) = error.as_db_error() {
-        let code = answer.code();
-        let refused = |reason: String| Fault::Refused(format!("{place} {reason}"));
-        return match *code {
-            SqlState::INVALID_PASSWORD => {
-                refused(format!("did not accept the password of user {user:?}"))
-            }
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => refused(format!(
-                "did not let user {user:?} in: {}",
-                answer.message()
-            )),
-            SqlState::INVALID_CATALOG_NAME => refused(format!("has no database {database:?}")),
-            SqlState::INSUFFICIENT_PRIVILEGE => refused(format!(
-                "does not let user {user:?} into {database:?}: {}",
-                answer.message()
-            )),
-            // Starting up, shutting down, too many connections: these pass.
-            _ => Fault::Unreachable(format!(
-                "{place} refused the connection: {} ({})",
-                answer.message(),
-                code.code()
-            )),
-        };
-    }
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause.and_then(std::error::Error::source) {
-        cause = Some(inner);
-    }
-    let reason = cause.map_or_else(|| error.to_string(), ToString::to_string);
-    if reason.contains("password missing") || (password.is_none() && reason.contains("password")) {
+    if error.asks_for_password() {
         return Fault::Refused(format!(
             "{place} asks for the password of user {user:?}, and the URL has none"
         ));
     }
-    Fault::Unreachable(format!("{place} could not be reached: {reason}"))
+    match error {
+        Unavailable::Refused {
+            sqlstate, message, ..
+        } => {
+            let refused = |reason: String| Fault::Refused(format!("{place} {reason}"));
+            match sqlstate.as_str() {
+                "28P01" => refused(format!("did not accept the password of user {user:?}")),
+                "28000" => refused(format!("did not let user {user:?} in: {message}")),
+                "3D000" => refused(format!("has no database {database:?}")),
+                "42501" => refused(format!(
+                    "does not let user {user:?} into {database:?}: {message}"
+                )),
+                // Starting up, shutting down, too many connections: these pass.
+                _ => Fault::Unreachable(format!(
+                    "{place} refused the connection: {message} ({sqlstate})"
+                )),
+            }
+        }
+        Unavailable::Connect { source, .. } => {
+            Fault::Unreachable(format!("{place} could not be reached: {source}"))
+        }
+        error => Fault::Unreachable(format!("{place} could not be used: {error}")),
+    }
 }

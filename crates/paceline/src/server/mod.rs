@@ -41,13 +41,13 @@ pub(crate) fn run(config: Config, warnings: &[Problem]) -> anyhow::Result<ExitCo
     limits::raise_descriptors();
     // 1. Every socket first: a port in use is told before anything happens.
     let sockets = Sockets::bind(&config)?;
-    // 2. The database, once: a wrong password is told here, not to the first client.
-    if let Some(postgres) = &config.postgres {
-        database::check(postgres, config.database_required_at_start)?;
-    }
-    // 3. The parts.
+    // 2. The parts.
     let journal = Journal::new(config.journal.clone());
     let halves = halves(&config, &journal)?;
+    // 3. The database, once: a wrong password is told here, not to the first client.
+    if let Some(proxy) = &halves.proxy {
+        database::check(proxy, config.database_required_at_start)?;
+    }
     let (leave, leaving) = drain();
     let (stop_accepting, accepting_ends) = drain();
     let (end_admin, admin_ends) = drain();
