@@ -115,8 +115,7 @@ impl Pool {
                 Some(ENFILE | EMFILE) => ConnectError::OutOfDescriptors,
                 _ => ConnectError::Io(error),
             })?;
-        // Fails only on a connection that is already gone, which the first write will tell.
-        let _ = tcp.set_nodelay(true);
+        paceline_listen::tune(&tcp);
         let heard = Rc::new(Cell::new(false));
         let stream = UpstreamStream {
             tcp,

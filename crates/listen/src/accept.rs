@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
+use crate::tune;
+
 /// How long to leave a listener alone whose error will not pass by itself in no time.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,13 +56,12 @@ impl Acceptor {
         self.listener.local_addr()
     }
 
-    /// The next connection, with `TCP_NODELAY` set. Can be cancelled without losing a connection.
+    /// The next connection, [tuned](tune). Can be cancelled without losing a connection.
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    // Fails only when the peer has already gone, which the first read will tell.
-                    let _ = stream.set_nodelay(true);
+                    tune(&stream);
                     return (stream, peer);
                 }
                 Err(error) if out_of_descriptors(&error) => self.shed(&error).await,

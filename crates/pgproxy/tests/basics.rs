@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use paceline_pgproxy::{Config, DatabaseUrl, Error, Unavailable};
 use paceline_testkit::{
-    Frame, PrivatePostgres, RawPg, frame, postgres, scram_postgres, wait_until,
+    Frame, PrivatePostgres, RawPg, frame, keepalive_timers, postgres, scram_postgres, wait_until,
 };
 use support::{PATIENCE, Rig, sqlstates, tags};
 
@@ -607,6 +607,21 @@ fn too_many_clients_are_told_so() {
     drop(clients);
     wait_until(PATIENCE, || rig.proxy.stats().clients_per_worker[0] == 0);
     assert_eq!(rig.client().value("SELECT 1"), "1");
+}
+
+#[test]
+fn both_sides_are_asked_whether_they_are_still_there() {
+    let rig = start();
+    let mut client = rig.client();
+    assert_eq!(client.value("SELECT 1"), "1");
+    for (own_port, peer_port) in [(Some(rig.port), None), (None, Some(rig.server.port()))] {
+        // While bytes are not acknowledged yet, another timer runs.
+        wait_until(PATIENCE, || {
+            let timers = keepalive_timers(own_port, peer_port);
+            let minute = Duration::from_secs(60);
+            timers.len() == 1 && timers[0].is_some_and(|timer| timer <= minute)
+        });
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod origin;
 mod paceline;
 mod postgres;
 mod raw_pg;
+mod sockets;
 mod wait;
 
 pub use ended::{Ended, run_to_end};
@@ -24,4 +25,5 @@ pub use paceline_sandbox::{
 };
 pub use postgres::{options, postgres, psql, scram_postgres, target_folder};
 pub use raw_pg::{Frame, RawPg, frame};
+pub use sockets::keepalive_timers;
 pub use wait::{wait_for, wait_until};

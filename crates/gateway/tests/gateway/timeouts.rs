@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use paceline_gateway::Config;
 use paceline_journal::LoadError;
-use paceline_testkit::http;
 use paceline_testkit::origin::{Next, Origin};
+use paceline_testkit::{http, keepalive_timers, wait_until};
 
 use crate::support::{LONG, Running, problem};
 
@@ -221,4 +221,24 @@ fn a_client_that_does_not_read_is_let_go() {
     let request = timed(|| running.only_request());
     assert_eq!(request.error, Some(LoadError::ClientGone));
     assert!(request.response_bytes < Config::default().clients_max as u64 * (1 << 16));
+}
+
+#[test]
+fn both_sides_are_asked_whether_they_are_still_there() {
+    let origin = origin();
+    let running = Running::before(&origin.url(""));
+    let mut client = running.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    for (own_port, peer_port) in [
+        (Some(running.address.port()), None),
+        (None, Some(origin.address().port())),
+    ] {
+        // While bytes are not acknowledged yet, another timer runs.
+        wait_until(LONG, || {
+            let timers = keepalive_timers(own_port, peer_port);
+            let minute = Duration::from_secs(60);
+            timers.len() == 1 && timers[0].is_some_and(|timer| timer <= minute)
+        });
+    }
 }

@@ -65,7 +65,7 @@ impl Server {
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         let DatabaseUrl { host, port, .. } = &self.database;
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        stream.set_nodelay(true)?;
+        paceline_listen::tune(&stream);
         Ok(stream)
     }
 
