@@ -84,13 +84,8 @@ impl CancelKeys {
     /// Passes a request on. Returns when the server has dealt with it. A request that leads nowhere is dropped in silence, as
     /// by Postgres.
     pub(crate) async fn relay(&self, request: &CancelRequest<'_>) {
-        let Some(key) = self.find(request) else {
-            return;
-        };
-        match timeout(RELAY_TIMEOUT, send(&key)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "Could not pass a cancel request on."),
-            Err(_) => tracing::warn!("The server did not take a cancel request in time."),
+        if let Some(key) = self.find(request) {
+            cancel(&key).await;
         }
     }
 
@@ -132,6 +127,15 @@ impl Cancelable {
 impl Drop for Cancelable {
     fn drop(&mut self) {
         self.keys.shard(self.process_id).remove(&self.process_id);
+    }
+}
+
+/// Cancels what this server process does. Returns when the server has dealt with it, or does not in time.
+pub(crate) async fn cancel(key: &CancelKey) {
+    match timeout(RELAY_TIMEOUT, send(key)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "Could not pass a cancel request on."),
+        Err(_) => tracing::warn!("The server did not take a cancel request in time."),
     }
 }
 

@@ -177,7 +177,7 @@ impl Session {
             }
         };
         match end {
-            End::Gone => {}
+            End::Gone => self.abandon().await,
             End::Told(refusal) => {
                 // The server connection is of no use any more; the client may be slow.
                 self.detach();

@@ -14,6 +14,7 @@ use super::account::{Note, Purpose};
 use super::expect::{Asked, Entry, Fate};
 use super::stream::{Lost, undo};
 use super::{Copy, End, Session};
+use crate::cancel::cancel;
 use crate::error::Refusal;
 use crate::server::Status;
 
@@ -48,16 +49,28 @@ impl Session {
 
     /// Lets the connection go, in whatever state it is: the guard knows what to do with it.
     pub(super) fn detach(&mut self) {
+        let is_mid_message = self.is_mid_message();
         (self.copy, self.is_held) = (Copy::No, false);
         (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
         if let Some(mut lease) = self.server.take() {
             lease.inbox.shrink();
             lease.outbox.shrink();
-            if self.client.cancelable.detach() {
-                // The signal may still be on its way.
+            // The signal may still be on its way; or the server waits for the rest of a message, whatever else it has answered.
+            if self.client.cancelable.detach() || is_mid_message {
                 lease.condemn();
             }
         }
+    }
+
+    /// The client is gone, and so is the connection unless it is clean. The server does not look at its socket while it works: what
+    /// it still does is cancelled, or there would be more of its processes at work than the pool has places.
+    pub(super) async fn abandon(&mut self) {
+        if let Some(server) = &self.server
+            && !server.expect.is_empty()
+        {
+            cancel(&server.cancel_key).await;
+        }
+        self.detach();
     }
 
     /// The settings are in line, or cannot be.
