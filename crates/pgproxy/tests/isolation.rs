@@ -63,6 +63,24 @@ fn a_message_that_nobody_asked_for_is_not_left_half_sent() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_not_answered_without_end() {
+    let proxy = start();
+    let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+    let database = &proxy.proxy.config().database;
+    let startup = frame::startup(&[("user", &database.user), ("database", &database.database)]);
+    client.write_all(&startup).unwrap();
+    client
+        .set_write_timeout(Some(Duration::from_secs(2)))
+        .unwrap();
+    let syncs = frame::sync().repeat(20_000);
+    let mut sent = 0_usize;
+    while client.write_all(&syncs).is_ok() {
+        sent += syncs.len();
+        assert!(sent < 64 << 20, "it takes Syncs for ever");
+    }
+}
+
+#[test]
 fn a_statement_of_a_client_that_vanished_is_cancelled() {
     let proxy = start();
     let mut client = proxy.client();

@@ -54,9 +54,11 @@ impl Session {
             .next(&self.worker.proxy.client_limits, inbox.bytes())
     }
 
-    /// Whether the server side has to come along first.
+    /// Whether the server, or what is on its way to the client, has to come along first.
     fn must_wait(&self) -> bool {
-        self.is_held
+        // Local answers and errors of our own need no server: a client that does not read them is not read from either.
+        self.client.outbox.is_backed_up()
+            || self.is_held
             || self.is_setting_up
             || self.is_resetting
             || self.server.as_ref().is_some_and(|server| {
