@@ -193,7 +193,10 @@ impl Session {
         if self.server.is_some() {
             return Ok(());
         }
-        let may_move = self.denied.is_none() && !self.is_skipping && self.is_between_messages();
+        let may_move = !self.worker.is_draining()
+            && self.denied.is_none()
+            && !self.is_skipping
+            && self.is_between_messages();
         if may_move && let Some(seat) = self.client.seat.shed() {
             return Err(End::Moved(seat));
         }
