@@ -63,6 +63,63 @@ fn a_message_that_nobody_asked_for_is_not_left_half_sent() {
 }
 
 #[test]
+fn names_given_behind_deallocate_all_are_good() {
+    let proxy = start();
+    let mut client = proxy.client();
+    run(&mut client, "s", "SELECT 1");
+    for deallocate in ["DEALLOCATE ALL", "DISCARD ALL"] {
+        let pipeline = [
+            frame::query(deallocate),
+            frame::parse("s", "SELECT 1", &[]),
+            frame::bind("", "s", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ];
+        send(&mut client, &pipeline);
+        assert_eq!(tags(&client.read_until_ready()).replace('S', ""), "CZ");
+        assert_eq!(tags(&client.read_until_ready()), "12DCZ", "{deallocate}");
+    }
+    let pipeline = [
+        frame::parse("", "DEALLOCATE ALL", &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::parse("s", "SELECT 1", &[]),
+        frame::bind("", "s", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ];
+    send(&mut client, &pipeline);
+    assert_eq!(tags(&client.read_until_ready()), "12C12DCZ");
+    send(
+        &mut client,
+        &[
+            frame::bind("", "s", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ],
+    );
+    assert_eq!(tags(&client.read_until_ready()), "2DCZ");
+}
+
+#[test]
+fn a_function_that_deallocates_is_got_over() {
+    let proxy = start();
+    let (mut one, mut other) = (proxy.client(), proxy.client());
+    one.query("CREATE FUNCTION forget() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$");
+    assert_eq!(value(&run(&mut other, "s", "SELECT 2")), "2");
+    one.query("SELECT forget()");
+    let again = [
+        frame::bind("", "s", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ];
+    send(&mut other, &again);
+    other.read_until_ready();
+    send(&mut other, &again);
+    assert_eq!(value(&other.read_until_ready()), "2");
+}
+
+#[test]
 fn a_client_that_does_not_read_is_not_answered_without_end() {
     let proxy = start();
     let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
@@ -81,6 +138,26 @@ fn a_client_that_does_not_read_is_not_answered_without_end() {
 }
 
 #[test]
+fn what_a_forgotten_portal_runs_is_not_taken_for_harmless() {
+    let proxy = start();
+    let (mut one, mut other) = (proxy.client(), proxy.client());
+    one.query("BEGIN");
+    let bind = [
+        frame::parse("s", "SET work_mem = '77MB'", &[]),
+        frame::bind("p", "s", &[]),
+        frame::sync(),
+    ];
+    send(&mut one, &bind);
+    assert_eq!(tags(&one.read_until_ready()), "12Z");
+    one.query("SELECT 1");
+    send(&mut one, &[frame::execute("p", 0), frame::sync()]);
+    assert_eq!(tags(&one.read_until_ready()), "CZ");
+    one.query("COMMIT");
+    drop(one);
+    assert_ne!(other.value("SHOW work_mem"), "77MB");
+}
+
+#[test]
 fn a_statement_of_a_client_that_vanished_is_cancelled() {
     let proxy = start();
     let mut client = proxy.client();
@@ -91,4 +168,38 @@ fn a_statement_of_a_client_that_vanished_is_cancelled() {
     client.vanish();
     wait_until(PATIENCE, || direct.value(running) == "0");
     assert_eq!(proxy.client().value("SELECT 1"), "1");
+}
+
+#[test]
+fn a_sync_behind_a_copy_in_a_pipeline_is_not_counted() {
+    let proxy = start();
+    let mut direct = proxy.direct();
+    direct.query("CREATE TABLE copied (id int)");
+    direct.query("BEGIN");
+    direct.query("LOCK TABLE copied");
+    let mut client = proxy.client();
+    let pipeline = [
+        frame::parse("", "SELECT 1", &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::flush(),
+        frame::parse("", "COPY copied FROM STDIN", &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ];
+    send(&mut client, &pipeline);
+    let first: Vec<Frame> = (0..4).map(|_| client.read()).collect();
+    assert_eq!(tags(&first), "12DC");
+    direct.query("COMMIT");
+    let ready: Vec<Frame> = (0..3).map(|_| client.read()).collect();
+    assert_eq!(tags(&ready), "12G");
+    let copy = [
+        frame::message(b'd', b"7\n"),
+        frame::message(b'c', b""),
+        frame::sync(),
+    ];
+    send(&mut client, &copy);
+    assert_eq!(tags(&client.read_until_ready()), "CZ");
+    assert_eq!(proxy.client().value("SELECT id FROM copied"), "7");
 }

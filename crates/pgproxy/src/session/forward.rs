@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
 use paceline_pgwire::frontend::{Execute, FLUSH, Query, SYNC};
 use paceline_pgwire::{Message, Wire};
-use paceline_sql::{Kind, SessionEffect, Shape};
+use paceline_sql::{Kind, SessionEffect};
 
 use super::account::{Note, Run, Undo};
 use super::expect::{Asked, Fate};
@@ -56,7 +56,8 @@ impl Session {
         self.client.statements.unnamed = None;
         self.portals.end_transaction();
         self.begin_next();
-        self.heed(session, &statement.shape);
+        self.heed(session, &statement.shape.summary);
+        self.hold(statement.shape.kind, session);
         Ok(None)
     }
 
@@ -87,16 +88,19 @@ impl Session {
         };
         server.asked(Asked::Execute, Fate::Forward, note);
         self.begin_next();
-        if let Some((prepared, ..)) = portal {
-            let shape = &prepared.statement.shape;
-            if matches!(shape.kind, Kind::Copy | Kind::Unknown) {
-                // It may read CopyData, and would swallow a Sync that comes before these: wait for its word.
-                if let Some(server) = &mut self.server {
-                    server.outbox.put(FLUSH);
-                }
-                self.is_held = true;
+        let (kind, effect, summary) = match &portal {
+            Some((prepared, ..)) => {
+                let shape = &prepared.statement.shape;
+                (shape.kind, prepared.effect, &*shape.summary)
             }
-            self.heed(prepared.effect, shape);
+            // One that was forgotten (there may be many), or that SQL has declared: it may run anything.
+            None => (Kind::Unknown, SessionEffect::Unknown, "a portal"),
+        };
+        self.heed(effect, summary);
+        if self.hold(kind, effect)
+            && let Some(server) = &mut self.server
+        {
+            server.outbox.put(FLUSH);
         }
         Ok(None)
     }
@@ -221,8 +225,16 @@ impl Session {
         Some(Ok(None))
     }
 
+    /// Whether nothing more is sent before the answer has come. A COPY reads CopyData, and would swallow a Sync that comes before
+    /// these; and what may drop prepared statements must not make those that are prepared behind it look dropped.
+    fn hold(&mut self, kind: Kind, effect: SessionEffect) -> bool {
+        self.is_held =
+            matches!(kind, Kind::Copy | Kind::Unknown) || effect == SessionEffect::Unknown;
+        self.is_held
+    }
+
     /// What a statement does to the session that runs it.
-    fn heed(&mut self, effect: SessionEffect, shape: &Shape) {
+    fn heed(&mut self, effect: SessionEffect, statement: &str) {
         let Some(server) = &mut self.server else {
             return;
         };
@@ -231,7 +243,7 @@ impl Session {
             SessionEffect::Unknown => server.needs_reset = true,
             SessionEffect::Sets => {
                 if !server.is_pinned() {
-                    let (client, statement) = (self.client.id().0, &*shape.summary);
+                    let client = self.client.id().0;
                     tracing::debug!(client, statement, "A client keeps its server connection.");
                 }
                 server.pin();

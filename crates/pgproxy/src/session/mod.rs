@@ -22,7 +22,7 @@
 //! - *Errors of our own* (a limit) are errors of the server: a message is sent in place of the refused one that must fail, and
 //!   its error is replaced. The transaction's state, the skipping and the order are then the server's own.
 //! - *COPY FROM STDIN in the extended protocol* swallows a Sync that the client sent ahead. Nothing is sent behind an Execute that may
-//!   be such a COPY before the server has said what it is.
+//!   be such a COPY before the server has said what it is. The same holds for what may drop prepared statements (DEALLOCATE ALL).
 //! - *Flush* makes answers come without a ReadyForQuery: a connection is quiet only when nothing was sent since the last Sync.
 //! - *Terminate, and a client that closes its side, while answers are due*: they are still passed on for a moment, for a client
 //!   that closes only its sending side gets them; then the connection goes.
@@ -82,7 +82,7 @@ pub(crate) struct Session {
     is_resetting: bool,
     /// What the server said when its settings could not be brought in line, or it could not be reset.
     internal_error: Option<(SqlState, String)>,
-    /// An Execute was sent that may be a COPY FROM STDIN: nothing more before that is known.
+    /// What was sent last decides what may follow: nothing more before its answer.
     is_held: bool,
     copy: Copy,
     /// Where the rest of a client's message in parts goes.

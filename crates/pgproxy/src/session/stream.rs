@@ -159,8 +159,11 @@ impl Session {
                 }
                 heed_command(server, &mut self.client.statements, complete.tag, step.fate);
             }
-            b'G' => (self.copy, self.is_held) = (Copy::In, false),
-            b'H' => (self.copy, self.is_held) = (Copy::Out, false),
+            b'G' | b'H' => {
+                self.copy = if tag == b'G' { Copy::In } else { Copy::Out };
+                // What is held behind was sent last.
+                self.is_held &= server.expect.len() > 1;
+            }
             _ => {}
         }
         Ok(matches!(step.fate, Fate::Forward | Fate::Replace))
@@ -212,11 +215,10 @@ impl Session {
             );
         }
         match asked {
-            Asked::Execute | Asked::Query | Asked::FunctionCall => {
-                (self.copy, self.is_held) = (Copy::No, false);
-            }
+            Asked::Execute | Asked::Query | Asked::FunctionCall => self.copy = Copy::No,
             _ => {}
         }
+        self.is_held &= !server.expect.is_empty();
         let is_end = matches!(asked, Asked::Query | Asked::FunctionCall | Asked::Sync);
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
@@ -233,25 +235,32 @@ impl Session {
 
     /// The head has failed, and with it all up to the next Sync.
     fn fail(&mut self) {
-        (self.copy, self.is_held) = (Copy::No, false);
+        self.copy = Copy::No;
         let Some(server) = &mut self.server else {
             return;
         };
         // The entries leave the queue while what they stand for is undone.
         let mut undone = std::mem::take(&mut self.undone);
         undone.extend(server.expect.fail());
+        self.is_held &= !server.expect.is_empty();
         // The last one is the one that failed; the others were never looked at.
         let failed = undone.last().and_then(|entry| entry.note.sqlstate);
-        if let (Some(entry), Some(SqlState::FEATURE_NOT_SUPPORTED)) = (undone.last(), failed)
-            && let Undo::Bound(id) = entry.note.undo
-        {
-            // "cached plan must not change result type": the next one to come prepares it again.
-            server.prepared.condemn(id);
-        }
+        let bound = undone.last().and_then(|entry| match entry.note.undo {
+            Undo::Bound(id) => Some(id),
+            _ => None,
+        });
         for mut entry in undone.drain(..) {
             // An execution whose Bind has failed has begun already, and fails with it.
             entry.note.run.finish(failed);
             undo(entry.note.undo, server, &mut self.client.statements);
+        }
+        // "cached plan must not change result type", or a function has deallocated it: the next one to come prepares it again.
+        if let (
+            Some(id),
+            Some(SqlState::FEATURE_NOT_SUPPORTED | SqlState::INVALID_SQL_STATEMENT_NAME),
+        ) = (bound, failed)
+        {
+            server.prepared.condemn(id);
         }
         self.undone = undone;
         self.begin_next();
