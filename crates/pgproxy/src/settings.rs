@@ -37,7 +37,7 @@ impl Settings {
         };
         for (name, _) in &from.pairs {
             if other(&self.pairs, name).is_none() {
-                let _ = write!(sql, "RESET {name};");
+                let _ = write!(sql, "RESET {};", identifier(name));
             }
         }
         for (name, value) in &self.pairs {
@@ -145,11 +145,20 @@ fn add(name: &str, value: &str, pairs: &mut HashMap<String, String>) -> Result<(
     if !name.split('.').all(is_identifier) {
         return Err(Refusal::setting(name));
     }
-    // A session setting of these would outlive what the pool can undo.
-    if matches!(name, "role" | "session_authorization") {
+    // A session setting of these would outlive what the pool can undo: some cannot be reset.
+    let lower = name.to_ascii_lowercase();
+    let cannot_be_undone = [
+        "role",
+        "session_authorization",
+        "seed",
+        "transaction_deferrable",
+        "transaction_isolation",
+        "transaction_read_only",
+    ];
+    if cannot_be_undone.contains(&&*lower) {
         return Err(Refusal::setting(name));
     }
-    pairs.insert(name.to_ascii_lowercase(), value.to_owned());
+    pairs.insert(lower, value.to_owned());
     Ok(())
 }
 
@@ -198,6 +207,11 @@ fn split_options(options: &str) -> Vec<String> {
     words
 }
 
+/// A name that stands where a keyword must not; it holds nothing but letters, digits, `_`, `$` and dots.
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('.', "\".\""))
+}
+
 /// A literal that means the same under any setting of `standard_conforming_strings`.
 fn quote(value: &str) -> String {
     let mut literal = String::with_capacity(value.len() + 3);
@@ -244,7 +258,7 @@ mod tests {
         let to = settings(&table, &[("b", "2"), ("c", r"it's \"), ("d", "x, y")]).unwrap();
         assert_eq!(
             to.statement_from(&from).unwrap(),
-            r"RESET a;SELECT pg_catalog.set_config('c', E'it''s \\', false);SELECT pg_catalog.set_config('d', E'x, y', false);"
+            r#"RESET "a";SELECT pg_catalog.set_config('c', E'it''s \\', false);SELECT pg_catalog.set_config('d', E'x, y', false);"#
         );
         assert_eq!(to.statement_from(&to), None);
     }
@@ -266,6 +280,8 @@ mod tests {
         check(&[("options", "-c")]);
         check(&[("x;drop", "1")]);
         check(&[("role", "postgres")]);
+        check(&[("options", "-c Session_Authorization=postgres")]);
+        check(&[("transaction_read_only", "on")]);
         assert!(settings(&table, &[("replication", "false")]).is_ok());
     }
 }

@@ -158,6 +158,14 @@ fn what_a_forgotten_portal_runs_is_not_taken_for_harmless() {
 }
 
 #[test]
+fn settings_with_odd_names_do_no_harm_to_the_next_client() {
+    let proxy = start();
+    let mut odd = client_with(&proxy, &[("options", "-c a.select=1")]);
+    assert_eq!(odd.value("SHOW a.\"select\""), "1");
+    assert_eq!(proxy.client().value("SELECT 1"), "1");
+}
+
+#[test]
 fn a_statement_of_a_client_that_vanished_is_cancelled() {
     let proxy = start();
     let mut client = proxy.client();
