@@ -17,6 +17,8 @@ const SETS_MAX: usize = 1024;
 pub(crate) struct Settings {
     /// Equal numbers mean equal settings; 0 is none at all.
     pub(crate) id: u64,
+    /// Equal numbers mean that texts mean the same, whatever else differs.
+    pub(crate) reading: u64,
     pairs: Pairs,
 }
 
@@ -71,6 +73,7 @@ impl SettingsTable {
     pub(crate) fn new() -> Self {
         let neutral = Arc::new(Settings {
             id: 0,
+            reading: 0,
             pairs: Vec::new(),
         });
         Self {
@@ -112,6 +115,9 @@ impl SettingsTable {
         if pairs.is_empty() {
             return self.neutral();
         }
+        let plain = pairs.iter().filter(|(name, _)| !changes_no_reading(name));
+        let plain: Pairs = plain.cloned().collect();
+        let reading = (plain.len() < pairs.len()).then(|| self.intern(plain).reading);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(settings) = inner.sets.get(&pairs) {
             return Arc::clone(settings);
@@ -124,6 +130,7 @@ impl SettingsTable {
         inner.last_id += 1;
         let settings = Arc::new(Settings {
             id: inner.last_id,
+            reading: reading.unwrap_or(inner.last_id),
             pairs: pairs.clone(),
         });
         if inner.sets.len() < SETS_MAX {
@@ -131,6 +138,12 @@ impl SettingsTable {
         }
         settings
     }
+}
+
+/// Settings that have no say in what a text means. Of others (`search_path`, `TimeZone`, `client_encoding`, those of extensions)
+/// that cannot be known, or they have.
+fn changes_no_reading(name: &str) -> bool {
+    name == "application_name" || name.ends_with("_timeout")
 }
 
 fn add(name: &str, value: &str, pairs: &mut HashMap<String, String>) -> Result<(), Refusal> {
@@ -249,6 +262,13 @@ mod tests {
         .unwrap();
         assert!(Arc::ptr_eq(&one, &two));
         assert_eq!(settings(&table, &[("user", "u")]).unwrap().id, 0);
+        let named = settings(
+            &table,
+            &[("TimeZone", "UTC"), ("a.b", "1"), ("application_name", "x")],
+        );
+        assert_eq!(named.as_ref().unwrap().reading, one.reading);
+        assert_ne!(named.unwrap().id, one.id);
+        assert_ne!(one.reading, 0);
     }
 
     #[test]

@@ -63,6 +63,36 @@ fn a_message_that_nobody_asked_for_is_not_left_half_sent() {
 }
 
 #[test]
+fn literals_mean_what_they_mean_under_the_clients_own_settings() {
+    let proxy = start();
+    let sql = "SELECT extract(epoch FROM timestamptz '2020-01-01 00:00')::int8";
+    let mut utc = client_with(&proxy, &[("TimeZone", "UTC")]);
+    let mut tokyo = client_with(&proxy, &[("TimeZone", "Asia/Tokyo")]);
+    assert_eq!(value(&run(&mut utc, "s", sql)), "1577836800");
+    assert_eq!(value(&run(&mut tokyo, "s", sql)), "1577804400");
+    assert_eq!(value(&run(&mut utc, "t", sql)), "1577836800");
+}
+
+#[test]
+fn literals_read_under_local_settings_are_nobody_elses() {
+    let proxy = start();
+    let sql = "SELECT extract(epoch FROM timestamptz '2020-01-01 00:00')::int8";
+    let (mut one, mut other) = (proxy.client(), proxy.client());
+    one.query("BEGIN");
+    one.query("SET LOCAL TimeZone = 'Asia/Tokyo'");
+    assert_eq!(value(&run(&mut one, "s", sql)), "1577804400");
+    one.query("COMMIT");
+    other.query("BEGIN");
+    other.query("SET LOCAL TimeZone = 'UTC'");
+    assert_eq!(value(&run(&mut other, "s", sql)), "1577836800");
+    other.query("COMMIT");
+    one.query("BEGIN");
+    one.query("SET LOCAL TimeZone = 'Asia/Tokyo'");
+    assert_eq!(value(&run(&mut one, "t", sql)), "1577804400");
+    one.query("COMMIT");
+}
+
+#[test]
 fn names_given_behind_deallocate_all_are_good() {
     let proxy = start();
     let mut client = proxy.client();
@@ -163,6 +193,16 @@ fn settings_with_odd_names_do_no_harm_to_the_next_client() {
     let mut odd = client_with(&proxy, &[("options", "-c a.select=1")]);
     assert_eq!(odd.value("SHOW a.\"select\""), "1");
     assert_eq!(proxy.client().value("SELECT 1"), "1");
+}
+
+#[test]
+fn a_deallocate_that_another_client_said_is_no_obstacle() {
+    let proxy = start();
+    let (mut one, mut other) = (proxy.client(), proxy.client());
+    let missing = run(&mut one, "", "DEALLOCATE s1");
+    assert_eq!(tags(&missing), "12EZ");
+    run(&mut other, "s1", "SELECT 1");
+    assert_eq!(tags(&run(&mut other, "", "DEALLOCATE s1")), "12CZ");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 pub(crate) use auth::{Authenticator, Verdict};
 pub(crate) use portals::{Portal, Portals};
-pub(crate) use statements::{ClientStatements, Prepared, StatementId, StatementTable};
+pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, StatementTable};
 
 use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;

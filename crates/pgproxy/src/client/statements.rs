@@ -13,9 +13,19 @@ const SHARDS: usize = 8;
 const ENTRIES_MAX: usize = 16 * 1024;
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Stands for one text with its parameter types. Never given twice.
+/// Stands for one text with its parameter types, read under the same settings. Never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct StatementId(pub(crate) u64);
+
+/// What a server connection is given to prepare, and under which settings it reads it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'s> {
+    pub(crate) text: &'s [u8],
+    pub(crate) types: &'s [u8],
+    /// [`Settings::reading`](crate::settings::Settings::reading): the server takes literals and names for what they mean when it
+    /// prepares the text, once for all executions.
+    pub(crate) reading: u64,
+}
 
 /// A text with its parameter types, and what it means.
 #[derive(Debug)]
@@ -25,14 +35,15 @@ pub(crate) struct Prepared {
     pub(crate) text: Box<[u8]>,
     /// As they stand in a Parse message.
     pub(crate) types: Box<[u8]>,
+    reading: u64,
     pub(crate) statement: Statement,
     /// What it leaves behind in the session that runs it.
     pub(crate) effect: SessionEffect,
 }
 
 impl Prepared {
-    pub(crate) fn is(&self, text: &[u8], types: &[u8]) -> bool {
-        *self.text == *text && *self.types == *types
+    pub(crate) fn is(&self, source: Source<'_>) -> bool {
+        *self.text == *source.text && *self.types == *source.types && self.reading == source.reading
     }
 
     fn bytes(&self) -> usize {
@@ -40,7 +51,7 @@ impl Prepared {
     }
 }
 
-/// All texts that clients have prepared, each once. The hash only leads to the candidates: text and types are compared whole.
+/// All texts that clients have prepared, each once. The hash only leads to the candidates: the rest is compared whole.
 pub(crate) struct StatementTable {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
@@ -64,8 +75,8 @@ impl StatementTable {
     }
 
     /// The statement, if any client has prepared it.
-    pub(crate) fn get(&self, text: &[u8], types: &[u8]) -> Option<Arc<Prepared>> {
-        let hash = self.hash(text, types);
+    pub(crate) fn get(&self, source: Source<'_>) -> Option<Arc<Prepared>> {
+        let hash = self.hash(source);
         let shard = self
             .shard(hash)
             .lock()
@@ -74,22 +85,22 @@ impl StatementTable {
             .entries
             .get(&hash)?
             .iter()
-            .find(|prepared| prepared.is(text, types))?;
+            .find(|prepared| prepared.is(source))?;
         Some(Arc::clone(found))
     }
 
     /// The statement, remembered for all from now on.
-    pub(crate) fn intern(&self, text: &[u8], types: &[u8], statement: &Statement) -> Arc<Prepared> {
-        let hash = self.hash(text, types);
+    pub(crate) fn intern(&self, source: Source<'_>, statement: &Statement) -> Arc<Prepared> {
+        let hash = self.hash(source);
         let mut shard = self
             .shard(hash)
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let found = shard.entries.get(&hash).into_iter().flatten();
-        if let Some(found) = found.into_iter().find(|prepared| prepared.is(text, types)) {
+        if let Some(found) = found.into_iter().find(|prepared| prepared.is(source)) {
             return Arc::clone(found);
         }
-        let prepared = self.make(text, types, statement);
+        let prepared = self.make(source, statement);
         if !shard.has_room(prepared.bytes()) {
             shard.forget_unused();
         }
@@ -106,30 +117,31 @@ impl StatementTable {
     }
 
     /// The statement, for one client alone.
-    pub(crate) fn make(&self, text: &[u8], types: &[u8], statement: &Statement) -> Arc<Prepared> {
-        self.make_with(text, types, statement, statement.shape.session)
+    pub(crate) fn make(&self, source: Source<'_>, statement: &Statement) -> Arc<Prepared> {
+        self.make_with(source, statement, statement.shape.session)
     }
 
     /// The statement, for one client alone, known to leave nothing else behind than this.
     pub(crate) fn make_with(
         &self,
-        text: &[u8],
-        types: &[u8],
+        source: Source<'_>,
         statement: &Statement,
         effect: SessionEffect,
     ) -> Arc<Prepared> {
         let id = StatementId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         Arc::new(Prepared {
             id,
-            text: text.into(),
-            types: types.into(),
+            text: source.text.into(),
+            types: source.types.into(),
+            reading: source.reading,
             statement: statement.clone(),
             effect,
         })
     }
 
-    fn hash(&self, text: &[u8], types: &[u8]) -> u64 {
-        self.hasher.hash_one((text, types))
+    fn hash(&self, source: Source<'_>) -> u64 {
+        self.hasher
+            .hash_one((source.text, source.types, source.reading))
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -206,35 +218,48 @@ mod tests {
 
     use super::*;
 
+    fn source(text: &[u8]) -> Source<'_> {
+        Source {
+            text,
+            types: b"\0\0",
+            reading: 0,
+        }
+    }
+
     #[test]
     fn one_text_with_one_set_of_types_is_one_statement() {
         let table = StatementTable::new();
         let statement = Statements::new(Limits::default()).learn("SELECT $1");
-        let one = table.intern(b"SELECT $1", b"\0\0", &statement);
+        let one = table.intern(source(b"SELECT $1"), &statement);
         assert!(Arc::ptr_eq(
             &one,
-            &table.intern(b"SELECT $1", b"\0\0", &statement)
+            &table.intern(source(b"SELECT $1"), &statement)
         ));
-        assert!(Arc::ptr_eq(
-            &one,
-            &table.get(b"SELECT $1", b"\0\0").unwrap()
-        ));
-        assert_ne!(
-            one.id,
-            table
-                .intern(b"SELECT $1", b"\0\x01\0\0\0\x17", &statement)
-                .id
-        );
-        assert!(table.get(b"SELECT $2", b"\0\0").is_none());
+        assert!(Arc::ptr_eq(&one, &table.get(source(b"SELECT $1")).unwrap()));
+        let others = [
+            Source {
+                types: b"\0\x01\0\0\0\x17",
+                ..source(b"SELECT $1")
+            },
+            Source {
+                reading: 1,
+                ..source(b"SELECT $1")
+            },
+        ];
+        for other in others {
+            assert!(table.get(other).is_none());
+            assert_ne!(one.id, table.intern(other, &statement).id);
+        }
+        assert!(table.get(source(b"SELECT $2")).is_none());
     }
 
     #[test]
     fn what_nobody_holds_is_forgotten_when_room_is_needed() {
         let table = StatementTable::new();
         let statement = Statements::new(Limits::default()).learn("x");
-        let held = table.intern(b"held", b"\0\0", &statement);
+        let held = table.intern(source(b"held"), &statement);
         for number in 0..2 * ENTRIES_MAX {
-            table.intern(format!("text {number}").as_bytes(), b"\0\0", &statement);
+            table.intern(source(format!("text {number}").as_bytes()), &statement);
         }
         let count: usize = table
             .shards
@@ -242,7 +267,7 @@ mod tests {
             .map(|shard| shard.lock().unwrap().count)
             .sum();
         assert!(count <= ENTRIES_MAX, "{count}");
-        assert!(Arc::ptr_eq(&held, &table.get(b"held", b"\0\0").unwrap()));
+        assert!(Arc::ptr_eq(&held, &table.get(source(b"held")).unwrap()));
     }
 
     #[test]
@@ -250,11 +275,11 @@ mod tests {
         let table = StatementTable::new();
         let statement = Statements::new(Limits::default()).learn("x");
         let mut statements = ClientStatements::default();
-        statements.insert(b"a", table.make(b"12345", b"", &statement));
-        statements.insert(b"a", table.make(b"123", b"", &statement));
-        statements.insert(b"b", table.make(b"1", b"", &statement));
-        assert_eq!((statements.len(), statements.text_bytes()), (2, 4));
+        statements.insert(b"a", table.make(source(b"12345"), &statement));
+        statements.insert(b"a", table.make(source(b"123"), &statement));
+        statements.insert(b"b", table.make(source(b"1"), &statement));
+        assert_eq!((statements.len(), statements.text_bytes()), (2, 8));
         statements.remove(b"a");
-        assert_eq!((statements.len(), statements.text_bytes()), (1, 1));
+        assert_eq!((statements.len(), statements.text_bytes()), (1, 3));
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct ServerConnection {
     pub(crate) is_unsynced: bool,
     /// The session may hold something that nobody else may see: DISCARD ALL before the next client.
     pub(crate) needs_reset: bool,
+    /// A setting is not what the client's settings say, for this transaction: texts may mean something else.
+    pub(crate) reads_otherwise: bool,
     pub(crate) prepared: PreparedSet,
     /// Whose unnamed statement it has.
     pub(crate) unnamed: Option<StatementId>,
@@ -84,6 +86,7 @@ impl ServerConnection {
             status: Status::Idle,
             is_unsynced: false,
             needs_reset: false,
+            reads_otherwise: false,
             prepared: PreparedSet::default(),
             unnamed: None,
             unnamed_sent: 0,

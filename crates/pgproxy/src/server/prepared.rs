@@ -49,6 +49,8 @@ pub(crate) struct PreparedSet {
     last_name: u32,
     /// To be closed when there is occasion.
     condemned: Vec<ServerName>,
+    /// Prepared under settings of one transaction.
+    misread: Vec<StatementId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +102,18 @@ impl PreparedSet {
     pub(crate) fn condemn(&mut self, id: StatementId) {
         if let Some(held) = self.names.remove(&id) {
             self.condemned.push(held.name);
+        }
+    }
+
+    /// It was prepared under settings that end with the transaction.
+    pub(crate) fn misread(&mut self, id: StatementId) {
+        self.misread.push(id);
+    }
+
+    /// These settings have ended: what was prepared under them is prepared again when it is wanted.
+    pub(crate) fn condemn_misread(&mut self) {
+        for id in std::mem::take(&mut self.misread) {
+            self.condemn(id);
         }
     }
 

@@ -57,7 +57,7 @@ impl Session {
         server.asked(Asked::Parse, Fate::Swallow, Note::undo(undo));
         let text = [b"DEALLOCATE ", &*stand_in].concat();
         let table = &self.worker.proxy.statements;
-        Some(table.make_with(&text, types, statement, SessionEffect::None))
+        Some(table.make_with(self.source(&text, types), statement, SessionEffect::None))
     }
 
     fn take_deallocated(&mut self, text: &[u8]) -> Option<(Box<[u8]>, Arc<Prepared>)> {
@@ -70,6 +70,11 @@ impl Session {
 fn stand_in(server: &mut ServerConnection) -> Vec<u8> {
     let mut buf = NameBuf::default();
     server.prepared.unused_name().write(&mut buf).to_vec()
+}
+
+/// Whether this is `DEALLOCATE [PREPARE] name`.
+pub(super) fn names_deallocated(text: &[u8]) -> bool {
+    deallocated(text).is_some()
 }
 
 /// The name in `DEALLOCATE [PREPARE] name`; not ALL.

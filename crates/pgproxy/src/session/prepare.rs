@@ -16,6 +16,9 @@ impl ServerConnection {
         if let Some(name) = self.prepared.get(prepared.id) {
             return name;
         }
+        if self.reads_otherwise {
+            self.prepared.misread(prepared.id);
+        }
         let note = Note::undo(Undo::ServerPrepared(prepared.id));
         self.prepare(prepared, max, Fate::Swallow, note)
     }

@@ -35,6 +35,9 @@ impl Session {
         if server.is_pinned() {
             return;
         }
+        if std::mem::replace(&mut server.reads_otherwise, false) {
+            server.prepared.condemn_misread();
+        }
         if std::mem::replace(&mut self.has_reports, false) {
             // A function has changed a setting, or SET LOCAL has, and that is over. Only what is not as it should be matters.
             let expected = self.worker.proxy.statuses(&self.client.settings);

@@ -118,7 +118,9 @@ impl Session {
         let ParameterStatus { name, value } = ParameterStatus::parse(body).map_err(|e| lost(&e))?;
         let is_internal = self.is_internal();
         if let Some(server) = &mut self.server {
-            self.has_reports |= server.report(name, value) && !is_internal;
+            let is_news = server.report(name, value) && !is_internal;
+            self.has_reports |= is_news;
+            server.reads_otherwise |= is_news && name != b"application_name";
         }
         Ok(!is_internal)
     }

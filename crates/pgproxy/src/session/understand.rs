@@ -6,8 +6,9 @@ use std::sync::Arc;
 use paceline_journal::TraceParent;
 use paceline_sql::{Statement, Statements, Stripped, Understanding, strip_comment};
 
+use super::deallocate::names_deallocated;
 use super::{Session, Stall};
-use crate::client::Prepared;
+use crate::client::{Prepared, Source};
 
 /// Texts above this are parsed on a thread of their own: the parser takes about 100 ns for a byte.
 const INLINE_BYTES_MAX: usize = 32 * 1024;
@@ -88,12 +89,16 @@ impl Session {
         learnt.unwrap_or_else(|| meaning(&self.worker.proxy.shapes, text))
     }
 
-    /// The text of a Parse, with its types, if it was prepared before by any client.
+    /// The text of a Parse, with its types, if it was prepared before by any client. What a DEALLOCATE means depends on the client.
     pub(super) fn known(&self, text: &[u8], types: &[u8]) -> Option<Arc<Prepared>> {
+        if names_deallocated(text) || self.reads_otherwise() {
+            return None;
+        }
+        let source = self.source(text, types);
         let current = self.client.statements.unnamed.as_ref();
-        match current.filter(|prepared| prepared.is(text, types)) {
+        match current.filter(|prepared| prepared.is(source)) {
             Some(prepared) => Some(Arc::clone(prepared)),
-            None => self.worker.proxy.statements.get(text, types),
+            None => self.worker.proxy.statements.get(source),
         }
     }
 
@@ -105,13 +110,31 @@ impl Session {
         {
             return stand_in;
         }
-        let (table, forwarded) = (&self.worker.proxy.statements, self.forwarded(text));
+        let table = &self.worker.proxy.statements;
+        let source = self.source(self.forwarded(text), types);
         // An unnamed text with values in it will hardly come again: remembering it would only push others out.
-        if is_named || statement.literals == 0 {
-            table.intern(forwarded, types, &statement)
+        if (is_named || statement.literals == 0) && !self.reads_otherwise() {
+            table.intern(source, &statement)
         } else {
-            table.make(forwarded, types, &statement)
+            table.make(source, &statement)
         }
+    }
+
+    pub(super) fn source<'s>(&self, text: &'s [u8], types: &'s [u8]) -> Source<'s> {
+        let reading = self.client.settings.reading;
+        Source {
+            text,
+            types,
+            reading,
+        }
+    }
+
+    /// Whether the server reads texts otherwise than the client's settings say, because of SET LOCAL, say: what is prepared now is
+    /// for this client alone.
+    fn reads_otherwise(&self) -> bool {
+        self.server
+            .as_ref()
+            .is_some_and(|server| server.reads_otherwise)
     }
 
     /// Parses a huge text elsewhere.
