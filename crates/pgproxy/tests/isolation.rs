@@ -150,6 +150,32 @@ fn a_function_that_deallocates_is_got_over() {
 }
 
 #[test]
+fn startup_parameters_outlive_discard_all() {
+    let proxy = start();
+    let mut client = client_with(&proxy, &[("TimeZone", "Asia/Tokyo")]);
+    let told = |frames: &[Frame]| {
+        let all = frames.iter().filter(|frame| frame.tag == b'S');
+        let told = all.map(|frame| String::from_utf8_lossy(&frame.body).replace('\0', " "));
+        told.filter(|told| told.starts_with("TimeZone")).next_back()
+    };
+    let mut frames = client.query("DISCARD ALL");
+    frames.extend(client.query("SHOW TimeZone"));
+    assert_eq!(value(&frames), "Asia/Tokyo");
+    assert_eq!(
+        told(&frames).as_deref().unwrap_or("TimeZone Asia/Tokyo "),
+        "TimeZone Asia/Tokyo "
+    );
+    client.query("SET work_mem = '5MB'");
+    let mut frames = client.query("DISCARD ALL");
+    frames.extend(client.query("SHOW TimeZone"));
+    assert_eq!(value(&frames), "Asia/Tokyo", "with session state");
+    assert_eq!(
+        told(&frames).as_deref().unwrap_or("TimeZone Asia/Tokyo "),
+        "TimeZone Asia/Tokyo "
+    );
+}
+
+#[test]
 fn a_client_that_does_not_read_is_not_answered_without_end() {
     let proxy = start();
     let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();

@@ -6,12 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Instant;
 
-use paceline_pgwire::Wire;
-use paceline_pgwire::frontend::Query;
 use tokio::time::sleep;
 
-use super::account::{Note, Purpose};
-use super::expect::{Asked, Fate};
+use super::account::Purpose;
 use super::{End, Session};
 use crate::buffer::BACKLOG_BYTES;
 use crate::error::Refusal;
@@ -138,24 +135,23 @@ impl Session {
         Ok(granted)
     }
 
-    /// The connection is ours from here on. Its settings are brought in line in one round trip, where they differ; nothing of the
-    /// client's is sent before that has succeeded.
-    fn attach(&mut self, mut lease: Lease<Opened>) {
+    /// The connection is ours from here on.
+    fn attach(&mut self, lease: Lease<Opened>) {
         self.client.cancelable.attach(&lease.cancel_key);
-        if let Some(sql) = self.client.settings.statement_from(&lease.settings) {
-            Query {
-                text: sql.as_bytes(),
-            }
-            .write(lease.outbox.buf());
-            let note = Note {
-                purpose: Purpose::SetUp,
-                ..Note::default()
-            };
-            lease.expect.push(Asked::Query, Fate::SwallowAll, note);
-            lease.unnamed = None;
-            self.is_setting_up = true;
-        }
         self.has_reports = false;
         self.server = Some(lease);
+        self.bring_in_line();
+    }
+
+    /// Gives the connection the client's settings, in one round trip, where they differ; nothing of the client's is sent before that
+    /// has succeeded.
+    pub(super) fn bring_in_line(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        if let Some(sql) = self.client.settings.statement_from(&server.settings) {
+            self.is_setting_up = true;
+            self.send_internal(sql.as_bytes(), Purpose::SetUp);
+        }
     }
 }

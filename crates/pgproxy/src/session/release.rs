@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paceline_pgwire::Wire;
-use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
+use paceline_pgwire::backend::{ParameterStatus, ReadyForQuery, TransactionStatus};
 use paceline_pgwire::frontend::Query;
 use tokio::time::{sleep, timeout};
 
@@ -33,21 +33,46 @@ impl Session {
         }
         self.portals.end_transaction();
         if server.is_pinned() {
+            // After DISCARD ALL a session has the settings of its startup packet, not those of the pool.
+            if server.settings.id != self.client.settings.id {
+                self.tell_settings();
+                self.bring_in_line();
+            }
             return;
         }
         if std::mem::replace(&mut server.reads_otherwise, false) {
             server.prepared.condemn_misread();
         }
         if std::mem::replace(&mut self.has_reports, false) {
-            // A function has changed a setting, or SET LOCAL has, and that is over. Only what is not as it should be matters.
+            // A function has changed a setting, DISCARD ALL all of them, or SET LOCAL has, and that is over. Only what is not as it
+            // should be matters.
             let expected = self.worker.proxy.statuses(&self.client.settings);
-            server.needs_reset |= expected.is_none_or(|expected| !server.reports(&expected));
+            if expected.is_none_or(|expected| !server.reports(&expected)) {
+                server.needs_reset = true;
+                self.tell_settings();
+            }
         }
-        if server.needs_reset {
+        if self
+            .server
+            .as_ref()
+            .is_some_and(|server| server.needs_reset)
+        {
             self.is_resetting = true;
             return self.send_internal(b"DISCARD ALL", Purpose::Reset);
         }
         self.detach();
+    }
+
+    /// The client has been told settings that are not those of its next transaction: these are.
+    fn tell_settings(&mut self) {
+        let expected = self.worker.proxy.statuses(&self.client.settings);
+        let (Some(expected), Some(server)) = (expected, &self.server) else {
+            return;
+        };
+        let differs = |pair: &&_| !server.reported.contains(pair);
+        for (name, value) in expected.iter().filter(differs) {
+            ParameterStatus { name, value }.write(self.client.outbox.buf());
+        }
     }
 
     /// Lets the connection go, in whatever state it is: the guard knows what to do with it.
@@ -246,7 +271,7 @@ impl Session {
     }
 
     /// A statement of our own, whose answer nobody sees.
-    fn send_internal(&mut self, text: &[u8], purpose: Purpose) {
+    pub(super) fn send_internal(&mut self, text: &[u8], purpose: Purpose) {
         let Some(server) = &mut self.server else {
             return;
         };
