@@ -1,4 +1,5 @@
 //! What one client does, however odd, is not felt by the next one on the same server connection, nor by itself later.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -155,8 +156,8 @@ fn startup_parameters_outlive_discard_all() {
     let mut client = client_with(&proxy, &[("TimeZone", "Asia/Tokyo")]);
     let told = |frames: &[Frame]| {
         let all = frames.iter().filter(|frame| frame.tag == b'S');
-        let told = all.map(|frame| String::from_utf8_lossy(&frame.body).replace('\0', " "));
-        told.filter(|told| told.starts_with("TimeZone")).next_back()
+        let mut told = all.map(|frame| String::from_utf8_lossy(&frame.body).replace('\0', " "));
+        told.rfind(|told| told.starts_with("TimeZone"))
     };
     let mut frames = client.query("DISCARD ALL");
     frames.extend(client.query("SHOW TimeZone"));
