@@ -1,5 +1,5 @@
 //! A proxy in a process of its own, for tests that bound or measure a whole process: the test's own executable, run again for that
-//! one test, which finds the role in its environment.
+//! one test, which finds the role in its environment. `examples/soak.rs` does the same.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -32,9 +32,19 @@ impl ProxyProcess {
             }
             None => Command::new(own),
         };
-        command
-            .args(["--exact", test, "--nocapture", "--test-threads=1"])
-            .env(ROLE, url);
+        command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+        ProxyProcess::spawn(command, url)
+    }
+
+    /// Starts it for a program whose `main` calls [`be_the_proxy_if_told`] first.
+    #[track_caller]
+    pub(crate) fn of_this_program(url: &str) -> ProxyProcess {
+        ProxyProcess::spawn(Command::new(std::env::current_exe().unwrap()), url)
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command, url: &str) -> ProxyProcess {
+        command.env(ROLE, url);
         let folder = tempfile::tempdir().unwrap();
         let process = ChildProcess::spawn(&command, &folder.path().join("log"))
             .unwrap_or_else(|error| panic!("{error}"));

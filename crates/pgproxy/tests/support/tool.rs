@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use paceline_testkit::run_to_end;
+use paceline_testkit::{PrivatePostgres, run_to_end};
 
 use super::Rig;
 
@@ -38,12 +38,17 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 
 /// A program of Postgres, with a connection to the proxy in its environment.
 pub(crate) fn postgres_tool(rig: &Rig, name: &str) -> Command {
-    let mut command = Command::new(rig.server.binaries().tool(name).unwrap());
+    postgres_tool_at(rig.port, &rig.server, name)
+}
+
+/// A program of this server's, with a connection to this port in its environment.
+pub(crate) fn postgres_tool_at(port: u16, server: &PrivatePostgres, name: &str) -> Command {
+    let mut command = Command::new(server.binaries().tool(name).unwrap());
     command
         .env("PGHOST", "127.0.0.1")
-        .env("PGPORT", rig.port.to_string())
-        .env("PGUSER", rig.server.user())
-        .env("PGPASSWORD", rig.server.password().unwrap_or_default())
+        .env("PGPORT", port.to_string())
+        .env("PGUSER", server.user())
+        .env("PGPASSWORD", server.password().unwrap_or_default())
         .env("PGDATABASE", "postgres")
         .env("PGCONNECT_TIMEOUT", "20");
     command
