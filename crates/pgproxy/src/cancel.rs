@@ -15,11 +15,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::pool::Lease;
 use crate::random::Random;
-use crate::server::CancelKey;
+use crate::server::{CancelKey, Opened};
 
 /// How long a cancel request may take on its way to the server.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often, and in which distance, a server is asked to stop what a vanished client has left behind.
+const STOP_ATTEMPTS: u32 = 10;
+const STOP_INTERVAL: Duration = Duration::from_millis(500);
 const SHARDS: usize = 16;
 
 /// The keys of all clients.
@@ -131,7 +135,7 @@ impl Drop for Cancelable {
 }
 
 /// Cancels what this server process does. Returns when the server has dealt with it, or does not in time.
-pub(crate) async fn cancel(key: &CancelKey) {
+async fn cancel(key: &CancelKey) {
     match timeout(RELAY_TIMEOUT, send(key)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "Could not pass a cancel request on."),
@@ -154,6 +158,34 @@ async fn send(key: &CancelKey) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Ends a session that nobody wants any more, and what its process is doing for it: a server that is at work does not notice by
+/// itself that its client has gone. The connection keeps its place in the pool until the server has closed it, so that there
+/// are never more processes at work than places; but no longer than [`STOP_ATTEMPTS`] times [`STOP_INTERVAL`].
+pub(crate) async fn stop(mut connection: Lease<Opened>) {
+    connection.condemn();
+    // What was due is lost now, not later.
+    drop(connection.expect.take_all());
+    let key = connection.cancel_key.clone();
+    for _ in 0..STOP_ATTEMPTS {
+        // Each request ends one statement at most, and a client may have sent several; nor does it reach one that the
+        // server has not begun yet.
+        match timeout(STOP_INTERVAL, send(&key)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                return tracing::warn!(%error, "Could not stop what a client left behind.");
+            }
+            Err(_) => continue,
+        }
+        if timeout(STOP_INTERVAL, connection.end()).await.is_ok() {
+            return;
+        }
+    }
+    tracing::warn!(
+        process = key.process_id,
+        "The server goes on with what a client left behind."
+    );
 }
 
 /// Compares without telling by its time where the difference is.

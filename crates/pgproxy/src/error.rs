@@ -142,15 +142,14 @@ impl Refusal {
 
 /// The sentences.
 impl Refusal {
-    pub(crate) fn wait_timeout(
-        waited: Duration,
-        before: usize,
-        waiting: usize,
-        size: usize,
-    ) -> Self {
+    pub(crate) fn wait_timeout(waited: Duration, others_waiting: usize, size: usize) -> Self {
+        let others = match others_waiting {
+            0 => "no other client waits".to_owned(),
+            1 => "1 other client waits".to_owned(),
+            more => format!("{more} other clients wait"),
+        };
         let message = format!(
-            "no server connection became free within {} ms: all {size} of the pool are in use, {before} of {waiting} \
-             waiting clients stood before this one",
+            "no server connection became free within {} ms: all are in use (pool_size is {size}), and {others}",
             waited.as_millis()
         );
         Self::new(SqlState::TOO_MANY_CONNECTIONS, message)
@@ -317,7 +316,18 @@ impl Refusal {
             SqlState(*b"22023"),
             format!("the startup parameter \"{name}\" cannot be used through a pool"),
         )
-        .hint("Only settings that SET could change as well are possible, and options of the form -c name=value.")
+        .hint("Possible are settings that SET and RESET can change, and options of the form -c name=value.")
+    }
+
+    pub(crate) fn identity(name: &str) -> Self {
+        Self::new(
+            SqlState(*b"22023"),
+            format!("the startup parameter \"{name}\" cannot be used through a pool, whose connections change hands"),
+        )
+        .hint(
+            "Send SET ROLE (or SET SESSION AUTHORIZATION) after connecting: the client then keeps its server connection. \
+             For all clients, use ALTER ROLE … SET role.",
+        )
     }
 
     /// The server did not take the client's startup parameters: its own words.
@@ -351,7 +361,7 @@ mod tests {
     #[test]
     fn a_refusal_is_one_whole_message() {
         let mut out = Vec::new();
-        Refusal::wait_timeout(Duration::from_secs(5), 3, 9, 20).write(&mut out);
+        Refusal::wait_timeout(Duration::from_secs(5), 9, 20).write(&mut out);
         assert_eq!(
             (out[0], out.len()),
             (
@@ -362,7 +372,7 @@ mod tests {
         let fields = ErrorFields::parse(&out[5..]).unwrap();
         assert_eq!(fields.sqlstate(), Some(SqlState::TOO_MANY_CONNECTIONS));
         let message = String::from_utf8_lossy(fields.message().unwrap()).into_owned();
-        for part in ["5000 ms", "all 20", "3 of 9"] {
+        for part in ["5000 ms", "pool_size is 20", "9 other clients wait"] {
             assert!(message.contains(part), "{message}");
         }
     }

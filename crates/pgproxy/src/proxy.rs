@@ -154,13 +154,18 @@ impl Proxy {
         &self.config
     }
 
-    /// The pools and their numbers.
+    /// The pools and their numbers. In observe mode, the connections of the clients.
     pub fn pools(&self) -> Vec<PoolSnapshot> {
-        vec![PoolSnapshot {
+        let mut pool = PoolSnapshot {
             database: self.config.database.database.clone(),
             user: self.config.database.user.clone(),
             ..self.pool.snapshot(Instant::now())
-        }]
+        };
+        if self.config.mode == Mode::Observe {
+            let observed = self.pool.counters.observed.load(Ordering::Relaxed);
+            (pool.max, pool.open, pool.used) = (None, observed, observed);
+        }
+        vec![pool]
     }
 
     /// What is counted beside the pools.

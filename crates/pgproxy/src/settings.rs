@@ -158,11 +158,12 @@ fn add(name: &str, value: &str, pairs: &mut HashMap<String, String>) -> Result<(
     if !name.split('.').all(is_identifier) {
         return Err(Refusal::setting(name));
     }
-    // A session setting of these would outlive what the pool can undo: some cannot be reset.
     let lower = name.to_ascii_lowercase();
+    if matches!(&*lower, "role" | "session_authorization") {
+        return Err(Refusal::identity(&lower));
+    }
+    // A session setting of these would outlive what the pool can undo: they cannot be reset.
     let cannot_be_undone = [
-        "role",
-        "session_authorization",
         "seed",
         "transaction_deferrable",
         "transaction_isolation",
@@ -302,6 +303,8 @@ mod tests {
         check(&[("role", "postgres")]);
         check(&[("options", "-c Session_Authorization=postgres")]);
         check(&[("transaction_read_only", "on")]);
+        let told = settings(&table, &[("Role", "postgres")]).unwrap_err();
+        assert_eq!(told, Refusal::identity("role"));
         assert!(settings(&table, &[("replication", "false")]).is_ok());
     }
 }

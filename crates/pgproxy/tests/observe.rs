@@ -24,8 +24,16 @@ fn each_client_has_a_connection_and_a_session_of_its_own() {
     one.query("SET application_name = 'one'");
     assert_eq!(one.value("SHOW application_name"), "one");
     assert_eq!(other.value("SHOW application_name"), "");
-    let PoolSnapshot { connects_total, .. } = rig.pool();
-    assert_eq!(connects_total, 2);
+    let PoolSnapshot {
+        connects_total,
+        max,
+        open,
+        used,
+        idle,
+        ..
+    } = rig.pool();
+    assert_eq!((connects_total, max), (2, None));
+    assert_eq!((open, used, idle), (2, 2, 0));
     // Any name and any order: nothing is rewritten.
     let batch = [
         frame::parse("mine", "SELECT $1::int", &[]),
@@ -40,6 +48,8 @@ fn each_client_has_a_connection_and_a_session_of_its_own() {
         other.value("SELECT name FROM pg_prepared_statements"),
         "mine"
     );
+    drop(one);
+    rig.wait_for_pool(|pool| (pool.open, pool.used) == (1, 1));
 }
 
 #[test]

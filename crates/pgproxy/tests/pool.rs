@@ -156,7 +156,14 @@ fn a_wait_that_is_too_long_ends_with_53300_and_the_session_goes_on() {
     });
     let holder = Bystander::enter(&rig);
     let mut client = rig.client();
-    assert_eq!(sqlstates(&client.query("SELECT 1")), ["53300"]);
+    let told = client.query("SELECT 1");
+    assert_eq!(sqlstates(&told), ["53300"]);
+    let message = String::from_utf8_lossy(&told[0].body).into_owned();
+    assert!(
+        message.contains("all are in use (pool_size is 1), and no other client waits"),
+        "{message}"
+    );
+    assert!(rig.pool().waits.quantile(1.0) >= Some(Duration::from_millis(200)));
     // The extended protocol: one error for the whole batch, then in step at Sync.
     let batch = [
         frame::parse("", "SELECT 1", &[]),
@@ -183,6 +190,28 @@ fn a_wait_that_is_too_long_ends_with_53300_and_the_session_goes_on() {
             .sum::<u64>(),
         2
     );
+    rig.assert_nothing_leaked();
+}
+
+#[test]
+fn what_a_vanished_client_left_behind_is_stopped_before_its_place_is_given_on() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.wait_timeout = PATIENCE;
+    });
+    let asleep = format!("SELECT count(*) FROM {POOLED} AND query LIKE '%pg_sleep(600)%'");
+    let mut direct = rig.direct();
+    // The second one begins when the first is stopped.
+    let batch = [
+        frame::query("SELECT pg_sleep(600)"),
+        frame::query("SELECT 1, pg_sleep(600)"),
+    ];
+    let mut client = rig.client();
+    client.send(&batch.concat());
+    wait_until(PATIENCE, || direct.value(&asleep) == "1");
+    drop(client);
+    let others = format!("{asleep} AND pid <> pg_backend_pid()");
+    assert_eq!(rig.client().value(&others), "0");
     rig.assert_nothing_leaked();
 }
 

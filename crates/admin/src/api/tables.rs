@@ -106,7 +106,8 @@ impl Shape {
 pub(super) struct Pool {
     database: String,
     user: String,
-    connections_max: usize,
+    /// None in observe mode: as many as there are clients.
+    connections_max: Option<usize>,
     connections_open: usize,
     connections_idle: usize,
     connections_used: usize,
@@ -117,7 +118,7 @@ pub(super) struct Pool {
     connects_total: u64,
     connect_errors_total: u64,
     wait_timeouts_total: u64,
-    /// The waits of those clients that had to wait.
+    /// The waits of those clients that did not get a connection at once.
     wait_ms: Percentiles,
 }
 

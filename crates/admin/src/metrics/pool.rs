@@ -26,12 +26,7 @@ const WAIT_BOUNDS: [Duration; 12] = [
 /// Name, help, and where the value is.
 type Row<T> = (&'static str, &'static str, fn(&PoolSnapshot) -> T);
 
-const GAUGES: [Row<usize>; 3] = [
-    (
-        "paceline_pool_connections_max",
-        "Server connections at most",
-        |pool| pool.max,
-    ),
+const GAUGES: [Row<usize>; 2] = [
     (
         "paceline_pool_clients_waiting",
         "Clients that wait for a server connection",
@@ -79,6 +74,16 @@ pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Resul
         &family("paceline_pool_connections", "Server connections by state"),
         states,
     )?;
+    let most = pools
+        .iter()
+        .filter_map(|pool| Some((labels(pool), pool.max? as f64)));
+    sheet.gauges(
+        &family(
+            "paceline_pool_connections_max",
+            "Server connections at most",
+        ),
+        most,
+    )?;
     for (name, help, of) in GAUGES {
         let series = pools.iter().map(|pool| (labels(pool), of(pool) as f64));
         sheet.gauges(&family(name, help), series)?;
@@ -89,7 +94,7 @@ pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Resul
     }
     let wait = seconds(
         "paceline_pool_wait_duration",
-        "How long those clients waited that had to",
+        "How long those clients waited that did not get a server connection at once",
     );
     sheet.histograms(
         &wait,

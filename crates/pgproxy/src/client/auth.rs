@@ -1,5 +1,9 @@
 //! Who may come in.
 
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use paceline_pgwire::auth::{NONCE_BYTES, SALT_BYTES, ScramServer, Verifier};
 use paceline_pgwire::backend::{Authentication, SaslMechanisms};
 use paceline_pgwire::frontend::{SaslInitialResponse, SaslResponse};
@@ -9,6 +13,9 @@ use crate::config::DatabaseUrl;
 use crate::error::Refusal;
 use crate::random::Random;
 
+/// Anybody can fail to log in as often as they like: more than that is not logged.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Checks clients against the user and password of the database URL.
 pub(crate) struct Authenticator {
     user: String,
@@ -16,6 +23,7 @@ pub(crate) struct Authenticator {
     verifier: Option<Verifier>,
     /// Gives users who do not exist a salt that stays the same.
     mock_secret: [u8; 32],
+    last_warning: Mutex<Option<Instant>>,
 }
 
 /// One login under way. Feed it the client's answers until it says yes or no.
@@ -44,7 +52,34 @@ impl Authenticator {
             user: database.user.clone(),
             verifier,
             mock_secret: random.bytes()?,
+            last_warning: Mutex::default(),
         })
+    }
+
+    /// A client was refused. It must not learn which users there are; whoever reads the log may, and is often looking for just
+    /// that.
+    pub(crate) fn note_refusal(&self, user: &str, peer: SocketAddr) {
+        if user == self.user || !self.may_warn(Instant::now()) {
+            return;
+        }
+        tracing::warn!(
+            ?user,
+            configured = self.user,
+            %peer,
+            "A client was refused, because clients log in with the user of postgres.url."
+        );
+    }
+
+    fn may_warn(&self, now: Instant) -> bool {
+        let mut last = self
+            .last_warning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| now.saturating_duration_since(last) >= WARNING_INTERVAL);
+        if may {
+            *last = Some(now);
+        }
+        may
     }
 
     /// A client says who it is.
@@ -102,5 +137,20 @@ impl Login {
         Authentication::SaslFinal(answer.as_bytes()).write(out);
         Authentication::Ok.write(out);
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_fill_no_log() {
+        let random = Random::open().unwrap();
+        let authenticator = Authenticator::new(&DatabaseUrl::default(), &random).unwrap();
+        let start = Instant::now();
+        let warned = [0, 1, 9_999, 10_000, 10_001, 20_000]
+            .map(|ms| authenticator.may_warn(start + Duration::from_millis(ms)));
+        assert_eq!(warned, [true, false, false, true, false, true]);
     }
 }

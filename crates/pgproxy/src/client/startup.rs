@@ -139,7 +139,11 @@ impl Arrival {
         let verdict = proxy
             .authenticator
             .begin(&user, &proxy.random, self.outbox.buf());
-        self.authenticate(verdict).await?;
+        let outcome = self.authenticate(verdict).await;
+        if let (Err(Failure::Refused(_)), Ok(peer)) = (&outcome, self.stream.peer_addr()) {
+            proxy.authenticator.note_refusal(&user, peer);
+        }
+        outcome?;
         if database != config.database.database {
             return Err(Refusal::unknown_database(&database).into());
         }

@@ -31,8 +31,25 @@ struct Relay {
     server_in: Inbox,
     server_out: Outbox,
     tap: Tap,
+    _counted: Counted,
     is_client_closed: bool,
     is_server_closed: bool,
+}
+
+/// Counts a server connection for as long as it is there.
+struct Counted(Arc<Proxy>);
+
+impl Counted {
+    fn new(proxy: &Arc<Proxy>) -> Self {
+        proxy.pool.counters.observed.fetch_add(1, Relaxed);
+        Self(Arc::clone(proxy))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.pool.counters.observed.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Why a relay ends.
@@ -63,6 +80,7 @@ pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
             u64::from(cancelable.process_id()),
             is_replication,
         ),
+        _counted: Counted::new(&proxy),
         arrival,
         server,
         server_in: Inbox::default(),

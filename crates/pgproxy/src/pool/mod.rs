@@ -61,6 +61,8 @@ pub(crate) struct Counters {
     pub(crate) connect_errors: AtomicU64,
     pub(crate) wait_timeouts: AtomicU64,
     pub(crate) pinned: AtomicUsize,
+    /// Connections of clients that are observed, outside of the pool.
+    pub(crate) observed: AtomicUsize,
 }
 
 struct Inner<C: Pooled> {
@@ -85,8 +87,8 @@ pub struct PoolSnapshot {
     pub database: String,
     /// The role on the server.
     pub user: String,
-    /// Server connections at most.
-    pub max: usize,
+    /// Server connections at most. `None` in observe mode, where each client has one.
+    pub max: Option<usize>,
     /// Server connections that exist.
     pub open: usize,
     /// Of these, those that wait for work.
@@ -107,7 +109,8 @@ pub struct PoolSnapshot {
     pub connect_errors_total: u64,
     /// Clients that were told 53300 because their wait was over.
     pub wait_timeouts_total: u64,
-    /// The waits that ended with a server connection, of the clients that had to wait.
+    /// The waits of the clients that did not get a server connection at once: until they had one, their time was up, or none could
+    /// be opened.
     pub waits: Latencies,
 }
 
@@ -153,6 +156,11 @@ impl<C: Pooled> Pool<C> {
         self.limits.size
     }
 
+    /// A client has waited, whatever came of it.
+    pub(crate) fn record_wait(&self, wait: Duration) {
+        self.lock().waits.record(wait);
+    }
+
     /// The state now. The names are the caller's to fill in.
     pub(crate) fn snapshot(&self, now: Instant) -> PoolSnapshot {
         let inner = self.lock();
@@ -160,7 +168,7 @@ impl<C: Pooled> Pool<C> {
         PoolSnapshot {
             database: String::new(),
             user: String::new(),
-            max: self.limits.size,
+            max: Some(self.limits.size),
             open,
             idle: inner.idle.len(),
             used: open - inner.idle.len(),
@@ -194,12 +202,7 @@ impl<C: Pooled> Pool<C> {
         let mut grant = Grant::Connection(Lease::new(self, connection));
         while let Some(head) = inner.waiting.pop_front() {
             match head.slot.grant(grant) {
-                Ok(()) => {
-                    inner
-                        .waits
-                        .record(now.saturating_duration_since(head.since));
-                    return;
-                }
+                Ok(()) => return,
                 Err(back) => grant = back,
             }
         }

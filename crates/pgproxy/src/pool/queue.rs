@@ -96,14 +96,6 @@ impl<C: Pooled> Ticket<C> {
             State::Gone => Poll::Pending,
         }
     }
-
-    /// How many others stand before it.
-    pub(crate) fn before(&self) -> usize {
-        self.pool
-            .lock()
-            .waiting
-            .partition_point(|waiting| waiting.number < self.number)
-    }
 }
 
 impl<C: Pooled> Drop for Ticket<C> {

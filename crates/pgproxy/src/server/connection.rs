@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use paceline_pgwire::Reader;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::PreparedSet;
@@ -139,6 +140,22 @@ impl ServerConnection {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => Err(io::ErrorKind::InvalidData.into()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the server may have something to do, or to say, that was not read yet.
+    pub(crate) fn is_at_work(&self) -> bool {
+        !self.expect.is_empty() || self.is_unsynced || !self.outbox.is_empty()
+    }
+
+    /// Says that nothing more will come, and waits until the server has closed its side, whatever it still says.
+    pub(crate) async fn end(&mut self) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let mut rest = [0; 1024];
+        if stream.shutdown().await.is_ok() {
+            while matches!(stream.read(&mut rest).await, Ok(1..)) {}
         }
     }
 

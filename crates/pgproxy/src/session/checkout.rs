@@ -48,6 +48,7 @@ impl Session {
             }
         }
         self.queued = since.elapsed();
+        self.worker.proxy.pool.record_wait(self.queued);
         Ok(())
     }
 
@@ -123,14 +124,10 @@ impl Session {
         .await?;
         if granted.is_none() {
             proxy.pool.counters.wait_timeouts.fetch_add(1, Relaxed);
-            let (before, waiting) = (ticket.before(), proxy.pool.waiting());
-            let size = proxy.pool.size();
-            self.denied = Some(Refusal::wait_timeout(
-                since.elapsed(),
-                before,
-                waiting,
-                size,
-            ));
+            // This client has left the queue.
+            drop(ticket);
+            let (others, size) = (proxy.pool.waiting(), proxy.pool.size());
+            self.denied = Some(Refusal::wait_timeout(since.elapsed(), others, size));
         }
         Ok(granted)
     }

@@ -244,7 +244,11 @@ impl Session {
             SessionEffect::Sets => {
                 if !server.is_pinned() {
                     let client = self.client.id().0;
-                    tracing::debug!(client, statement, "A client keeps its server connection.");
+                    tracing::info!(
+                        client,
+                        statement,
+                        "A client keeps its server connection until it leaves, because of session state."
+                    );
                 }
                 server.pin();
             }

@@ -55,6 +55,7 @@ pub(crate) use account::{Due, Note, Run, begin_next, hash_parameters};
 pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
 pub(crate) use understand::{Text, meaning};
 
+use crate::cancel;
 use crate::client::{Client, Portals, StatementId};
 use crate::error::Refusal;
 use crate::pool::Lease;
@@ -177,12 +178,21 @@ impl Session {
             }
         };
         match end {
-            End::Gone => self.abandon().await,
+            End::Gone => {
+                if let Some(left) = self.abandon() {
+                    cancel::stop(left).await;
+                }
+            }
             End::Told(refusal) => {
                 // The server connection is of no use any more; the client may be slow.
-                self.detach();
+                let left = self.abandon();
                 refusal.write_fatal(self.client.outbox.buf());
-                self.say_farewell().await;
+                let stop = async {
+                    if let Some(left) = left {
+                        cancel::stop(left).await;
+                    }
+                };
+                tokio::join!(stop, self.say_farewell());
             }
             End::Moved(seat) => self.depart(seat),
         }

@@ -14,9 +14,9 @@ use super::account::{Note, Purpose};
 use super::expect::{Asked, Entry, Fate};
 use super::stream::{Lost, undo};
 use super::{Copy, End, Session};
-use crate::cancel::cancel;
 use crate::error::Refusal;
-use crate::server::Status;
+use crate::pool::Lease;
+use crate::server::{Opened, Status};
 
 /// How long answers are still passed on to a client that has closed its side or said goodbye, and how long a last word may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -90,15 +90,19 @@ impl Session {
         }
     }
 
-    /// The client is gone, and so is the connection unless it is clean. The server does not look at its socket while it works: what
-    /// it still does is cancelled, or there would be more of its processes at work than the pool has places.
-    pub(super) async fn abandon(&mut self) {
-        if let Some(server) = &self.server
-            && !server.expect.is_empty()
+    /// Lets the connection go at the end of the session. Gives it back when the server is still at work for it, which has to be
+    /// stopped.
+    pub(super) fn abandon(&mut self) -> Option<Lease<Opened>> {
+        if self
+            .server
+            .as_ref()
+            .is_none_or(|server| !server.is_at_work())
         {
-            cancel(&server.cancel_key).await;
+            self.detach();
+            return None;
         }
-        self.detach();
+        self.client.cancelable.detach();
+        self.server.take()
     }
 
     /// The settings are in line, or cannot be.
