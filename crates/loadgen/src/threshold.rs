@@ -30,8 +30,22 @@ pub struct Verdict {
     /// What was measured: milliseconds, a fraction, or a number. `None` when there is nothing to
     /// measure it by, which fails the threshold: silence is no proof.
     pub actual: Option<f64>,
+    /// What the number is: `ms`, `requests/s`, `fraction`, or empty for a plain count.
+    pub unit: &'static str,
     /// Whether it was kept.
     pub passed: bool,
+}
+
+impl Verdict {
+    /// What was measured, as people read it: `96.8 ms`, `0.050%`, `120.0 requests/s`, `3`.
+    pub fn measured(&self) -> String {
+        match (self.actual, self.unit) {
+            (None, _) => "nothing measured".to_owned(),
+            (Some(actual), "fraction") => format!("{:.3}%", actual * 100.0),
+            (Some(actual), "") => format!("{actual}"),
+            (Some(actual), unit) => format!("{actual:.1} {unit}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +175,7 @@ impl Threshold {
         Verdict {
             threshold: self.text.clone(),
             actual,
+            unit: self.metric.unit(),
             passed,
         }
     }
@@ -188,6 +203,15 @@ impl Metric {
             Self::Requests => Some(row.requests as f64),
             Self::Errors => Some(row.errors.count() as f64),
             Self::Dropped => Some(row.dropped as f64),
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::P50 | Self::P90 | Self::P95 | Self::P99 | Self::P999 | Self::Max => "ms",
+            Self::ErrorRate => "fraction",
+            Self::RequestsPerSecond => "requests/s",
+            Self::Requests | Self::Errors | Self::Dropped => "",
         }
     }
 
@@ -253,6 +277,19 @@ mod tests {
         check("GET /a:b:p50<11ms", (Some(10.0), true));
         // A route that was never asked proves nothing.
         check("idle:error_rate<1%", (None, false));
+    }
+
+    #[test]
+    fn what_was_measured_has_a_unit() {
+        let check = |text: &str, expected: &str| {
+            let verdict = Threshold::parse(text).unwrap().judge(&report());
+            assert_eq!(verdict.measured(), expected, "{text}");
+        };
+        check("p95<200ms", "150.0 ms");
+        check("error_rate<1%", "1.000%");
+        check("requests_per_s>100", "120.0 requests/s");
+        check("errors==1", "1");
+        check("max<1s", "nothing measured");
     }
 
     #[test]

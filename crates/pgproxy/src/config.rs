@@ -94,6 +94,13 @@ pub struct DatabaseUrlError {
     problem: String,
 }
 
+impl DatabaseUrlError {
+    /// What is wrong, without the remedy.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 impl DatabaseUrl {
     /// Reads `postgres://` or `postgresql://`. User, password and database may be percent-encoded. The user defaults to
     /// `postgres`, the host to `localhost`, the port to 5432, the database to the user's name.

@@ -12,13 +12,15 @@ use crate::terminal;
 
 const AFTER_HELP: &str = "\
 Examples:
-  paceline check paceline.toml                report every mistake, with line and column
-  paceline check paceline.toml --show         print every setting in effect, and where it comes from
+  paceline check paceline.toml            report every mistake, with its place
+  paceline check paceline.toml --show     print every setting and its origin
   paceline check --upstream http://127.0.0.1:3000 --show
-  paceline check --reference                  every key with kind, default and meaning, as Markdown
+  paceline check --reference              every key, its kind and default
 
-Settings are taken, the strongest first, from the command line, from the environment (PACELINE__SECTION__KEY, such as
-PACELINE__GATEWAY__LISTEN), from the file, and from the defaults. Secrets are never printed.
+Settings are taken, the strongest first, from the command line, from the
+environment (PACELINE__SECTION__KEY, such as PACELINE__GATEWAY__LISTEN), from
+the file, and from the defaults. Secrets are never printed. A file with a secret
+that is not on this machine is a warning here, and an error for `paceline run`.
 
 Exit codes: 0 the configuration is right (warnings aside), 2 it is not.";
 
@@ -47,7 +49,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         terminal::say(&reference::page())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let loaded = config::load(args.settings.sources(args.file));
+    let loaded = config::load(config::Sources {
+        may_lack_secrets: true,
+        ..args.settings.sources(args.file)
+    });
     let ok = loaded.config.is_some();
     let text = if args.json {
         json(&loaded)?

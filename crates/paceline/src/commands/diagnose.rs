@@ -13,13 +13,16 @@ use crate::terminal;
 
 const AFTER_HELP: &str = "\
 Examples:
-  paceline diagnose                                     the findings of the instance on this machine
-  paceline diagnose --url http://10.0.0.7:9090          of another
+  paceline diagnose                               the instance on this machine
+  paceline diagnose --url http://10.0.0.7:9090    another one
   paceline diagnose --json | jq '.findings[0].remedy'
-  paceline diagnose --fail-on medium                    as a gate in CI: exit code 1 from medium on
+  paceline diagnose --fail-on medium              as a gate in CI: exit code 1
+                                                  from medium on
 
-Findings come from the traffic that the instance has seen since its start, the one that costs most time first.
-Exit codes: 0 fine, 1 a finding reaches --fail-on, 2 the instance could not be asked.";
+Findings come from the traffic that the instance has seen since its start, the
+one that costs most time first.
+Exit codes: 0 fine, 1 a finding reaches --fail-on, 2 the instance could not be
+asked.";
 
 /// Ask a running instance what is slow, why, and what to do about it.
 #[derive(Debug, clap::Args)]

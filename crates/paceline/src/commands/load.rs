@@ -17,23 +17,30 @@ use crate::{interrupt, terminal};
 const AFTER_HELP: &str = "\
 Examples:
   paceline load --url http://127.0.0.1:8080/jobs
-  paceline load --url 'http://127.0.0.1:8080/jobs/{1..1000}' --rate 200 --duration 30s
-  paceline load --target http://127.0.0.1:8080 --scenario scenario.toml --rate 200 \\
-      --threshold 'p95<200ms' --threshold 'error_rate<0.1%' --threshold 'GET /jobs:p99<500ms'
-  paceline load --target http://127.0.0.1:8080 --scenario scenario.toml --connections 32 --json
+  paceline load --url 'http://127.0.0.1:8080/jobs/{1..1000}' --rate 200
+  paceline load --target http://127.0.0.1:8080 --scenario scenario.toml \\
+      --rate 200 --duration 30s --threshold 'p95<200ms' \\
+      --threshold 'error_rate<0.1%' --threshold 'GET /jobs:p99<500ms'
+  paceline load --target http://127.0.0.1:8080 --scenario scenario.toml \\
+      --connections 32 --json
 
 A scenario is a list of weighted routes:
   [[route]]
   name = \"GET /jobs/{id}\"
-  path = \"/jobs/{1..100000}\"     # {1..9} a number, {pick:a|b} a word, {hex:8} digits, {seq} a count
+  path = \"/jobs/{1..100000}\"
   weight = 3
+Generators: {1..9} a number, {pick:a|b} a word, {hex:8} digits, {seq} a count.
 
-With --rate (the default, 50 a second) requests start by a schedule, whether or not earlier ones were answered, and
-latency counts from the intended start: a stall is seen as its users would see it. With --connections a fixed number of
-connections wait for each answer, which hides stalls; it is for finding a capacity.
+With --rate (the default, 50 a second) requests start by a schedule, whether or
+not earlier ones were answered, and latency counts from the intended start: a
+stall is seen as its users would see it. With --connections a fixed number of
+connections wait for each answer, which hides stalls; it is for finding a
+capacity.
 
-Metrics of thresholds: p50 p90 p95 p99 p99.9 max error_rate requests_per_s requests errors dropped.
-Exit codes: 0 fine, 1 a threshold was missed, 2 could not run. Ctrl-C ends the load and reports what was measured.";
+Metrics of thresholds: p50 p90 p95 p99 p99.9 max error_rate requests_per_s
+requests errors dropped.
+Exit codes: 0 fine, 1 a threshold was missed, 2 could not run. Ctrl-C ends the
+load and reports what was measured.";
 
 /// Send a measured load, and fail when a threshold is missed.
 #[derive(Debug, clap::Args)]
@@ -229,10 +236,8 @@ fn print(report: &Report, thresholds: &[Verdict], json: bool) -> anyhow::Result<
         } else {
             terminal::bad("missed")
         };
-        let actual = verdict
-            .actual
-            .map_or("nothing measured".to_owned(), |n| format!("{n:.3}"));
-        text.push_str(&format!("  {mark}  {}  ({actual})\n", verdict.threshold));
+        let (threshold, measured) = (&verdict.threshold, verdict.measured());
+        text.push_str(&format!("  {mark}  {threshold}  ({measured})\n"));
     }
     Ok(terminal::say(&text)?)
 }

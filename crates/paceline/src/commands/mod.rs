@@ -19,9 +19,10 @@ pub(crate) const COULD_NOT_RUN: u8 = 2;
 
 const AFTER_HELP: &str = "\
 Start here:
-  paceline demo                                             see the whole loop on a sample backend
-  paceline run --upstream http://127.0.0.1:3000 --database postgres://app@127.0.0.1:5432/app
-  paceline diagnose                                         what that instance has found
+  paceline demo                   see the whole loop on a sample backend
+  paceline run --upstream http://127.0.0.1:3000 \\
+      --database postgres://app@127.0.0.1:5432/app
+  paceline diagnose               what that instance has found
 
 Exit codes: 0 fine, 1 a gate failed (threshold, finding), 2 could not run.
 Data goes to stdout, everything else to stderr. NO_COLOR is honoured.";
@@ -55,6 +56,24 @@ impl Command {
             Self::Diagnose(args) => diagnose::run(args),
             Self::Load(args) => load::run(args),
             Self::Demo(args) => demo::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_below_the_flags_fits_a_terminal() {
+        let cli = Cli::command();
+        for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+            let below = command.get_after_help().map(ToString::to_string);
+            for line in below.unwrap_or_default().lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
         }
     }
 }

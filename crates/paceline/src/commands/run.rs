@@ -9,21 +9,28 @@ use crate::{config, server, terminal};
 
 const AFTER_HELP: &str = "\
 Examples:
-  paceline run --upstream http://127.0.0.1:3000 --database postgres://app:secret@127.0.0.1:5432/app
-  paceline run --mode observe --upstream http://127.0.0.1:3000 --database postgres://app@127.0.0.1:5432/app
-  paceline run --upstream http://127.0.0.1:3000          the HTTP half alone
-  PACELINE__POSTGRES__URL=postgres://app:secret@db/app paceline run      the Postgres half alone, no secret on show
+  paceline run --upstream http://127.0.0.1:3000 \\
+      --database postgres://app:secret@127.0.0.1:5432/app
+  paceline run --mode observe --upstream http://127.0.0.1:3000 \\
+      --database postgres://app@127.0.0.1:5432/app
+  paceline run --upstream http://127.0.0.1:3000      the HTTP half alone
   paceline run --config paceline.toml
 
-Then point HTTP clients at port 8080 and the application's DATABASE_URL at port 6432, and see
-http://127.0.0.1:9090/ and `paceline diagnose`.
+The Postgres half alone, no secret on show:
+  PACELINE__POSTGRES__URL=postgres://app:secret@db/app paceline run
 
-Settings are taken, the strongest first, from the command line, from the environment (PACELINE__SECTION__KEY, such as
-PACELINE__GATEWAY__LISTEN), from the file (--config or PACELINE_CONFIG), and from the defaults. Every mistake is
-reported at once and nothing is started then. `paceline check --reference` lists all keys.
+Then point HTTP clients at port 8080 and the application's DATABASE_URL at port
+6432, and see http://127.0.0.1:9090/ and `paceline diagnose`.
 
-SIGTERM and SIGINT: /readyz fails at once, then no connection is accepted any more, open requests and transactions get
-drain_timeout (default 30s) to end. A second signal ends at once.
+Settings are taken, the strongest first, from the command line, from the
+environment (PACELINE__SECTION__KEY, such as PACELINE__GATEWAY__LISTEN), from
+the file (--config or PACELINE_CONFIG), and from the defaults. Every mistake is
+reported at once and nothing is started then. `paceline check --reference` lists
+all keys.
+
+SIGTERM and SIGINT: /readyz fails at once, then no connection is accepted any
+more, open requests and transactions get drain_timeout (default 30s) to end. A
+second signal ends at once.
 Exit codes: 0 ended by a signal, 2 could not start, or a part failed.";
 
 /// Run the HTTP half, the Postgres half, or both.

@@ -70,6 +70,7 @@ impl Settings {
             file,
             environment: std::env::vars_os().collect(),
             flags: set.chain(named).collect(),
+            may_lack_secrets: false,
         }
     }
 }

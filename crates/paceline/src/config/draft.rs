@@ -122,9 +122,14 @@ impl Draft {
     pub(super) fn compose(
         mut self,
         origins: &Origins,
+        may_lack_secrets: bool,
         problems: &mut Vec<Problem>,
     ) -> Option<Config> {
-        let mut check = Check { origins, problems };
+        let mut check = Check {
+            origins,
+            may_lack_secrets,
+            problems,
+        };
         let wanted = [
             self.upstream.is_some(),
             self.database.is_some() || self.database_file.is_some(),
@@ -178,50 +183,61 @@ impl Draft {
                     "there is postgres.url too: give one of them",
                 );
             } else if file > url {
-                let read = read_secret(path).and_then(|text| keys::database_url(&text));
-                match read {
-                    Ok(database) => self.database = Some(database),
-                    Err(reason) => check.error("postgres.url_file", reason),
+                let read = check.secret("postgres.url_file", path);
+                match read.map(|secret| secret.map(|text| keys::database_url(&text))) {
+                    Some(Secret::Known(Ok(database))) => self.database = Some(database),
+                    Some(Secret::Known(Err(reason))) => check.error(
+                        "postgres.url_file",
+                        format!("{reason}; expected {} in the file", keys::DATABASE_FORM),
+                    ),
+                    Some(Secret::Elsewhere) => self.database = Some(self.some_database()),
+                    None => {}
                 }
             }
         }
         let Some(path) = &self.password_file else {
             return;
         };
-        match (read_secret(path), &mut self.database) {
-            (Err(reason), _) => check.error("postgres.password_file", reason),
-            (
-                Ok(_),
-                Some(DatabaseUrl {
-                    password: Some(_), ..
-                }),
-            ) => {
-                check.error(
-                    "postgres.password_file",
-                    "the URL has a password too: give one of them",
-                );
+        let key = "postgres.password_file";
+        match (check.secret(key, path), &mut self.database) {
+            (Some(_), Some(database)) if database.password.is_some() => {
+                check.error(key, "the URL has a password too: give one of them");
             }
-            (Ok(password), Some(database)) => database.password = Some(password),
-            (Ok(_), None) => {}
+            (Some(Secret::Known(password)), Some(database)) => database.password = Some(password),
+            _ => {}
+        }
+    }
+
+    /// Stands for the database whose URL cannot be read here, so that everything else can be checked.
+    fn some_database(&self) -> DatabaseUrl {
+        DatabaseUrl {
+            host: "database.invalid".to_owned(),
+            password: self.password_file.is_none().then(String::new),
+            ..DatabaseUrl::default()
         }
     }
 }
 
-/// The contents of a small file without the newline at its end.
-fn read_secret(path: &Path) -> Result<String, String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{shown} could not be read: {error}"))?;
-    let secret = text.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() || secret.contains('\n') {
-        return Err(format!("{shown} must hold one line and nothing else"));
+/// What a secret's file holds.
+enum Secret<T> {
+    Known(T),
+    /// It cannot be read here, and need not be.
+    Elsewhere,
+}
+
+impl<T> Secret<T> {
+    fn map<U>(self, of: impl FnOnce(T) -> U) -> Secret<U> {
+        match self {
+            Self::Known(secret) => Secret::Known(of(secret)),
+            Self::Elsewhere => Secret::Elsewhere,
+        }
     }
-    Ok(secret.to_owned())
 }
 
 /// The checks that concern more than one key.
 struct Check<'a> {
     origins: &'a Origins,
+    may_lack_secrets: bool,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -243,6 +259,31 @@ impl Check<'_> {
     fn error(&mut self, key: &str, message: impl Into<String>) {
         self.problems
             .push(Problem::error(self.origin(key), Some(key), message));
+    }
+
+    /// The contents of a small file without the newline at its end. None: it was complained about.
+    fn secret(&mut self, key: &str, path: &Path) -> Option<Secret<String>> {
+        let shown = path.display();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if self.may_lack_secrets => {
+                let message = format!("{shown} could not be read here: {error}");
+                let problem = Problem::warning(self.origin(key), key, message);
+                self.problems
+                    .push(problem.hint("`paceline run` needs it, and checks what is in it"));
+                return Some(Secret::Elsewhere);
+            }
+            Err(error) => {
+                self.error(key, format!("{shown} could not be read: {error}"));
+                return None;
+            }
+        };
+        let secret = text.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() || secret.contains('\n') {
+            self.error(key, format!("{shown} must hold one line and nothing else"));
+            return None;
+        }
+        Some(Secret::Known(secret.to_owned()))
     }
 
     /// Whether a value of one of the keys was refused, so that its absence is no news.

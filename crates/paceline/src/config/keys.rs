@@ -92,7 +92,7 @@ pub(super) const KEYS: &[Key] = &[
             UPSTREAM_FORM,
             Text {
                 set: |draft, text| {
-                    draft.upstream = Some(Upstream::parse(text).map_err(sentence)?);
+                    draft.upstream = Some(upstream(text)?);
                     Ok(())
                 },
                 show: |draft| draft.upstream.as_ref().map(ToString::to_string),
@@ -425,7 +425,8 @@ const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const UPSTREAM_FORM: &str = "a URL such as \"http://127.0.0.1:3000\"";
-const DATABASE_FORM: &str = "a URL such as \"postgres://user:password@127.0.0.1:5432/database\"";
+pub(super) const DATABASE_FORM: &str =
+    "a URL such as \"postgres://user:password@127.0.0.1:5432/database\"";
 
 /// The row of a path.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
@@ -492,7 +493,15 @@ pub(super) fn database_url(text: &str) -> Result<DatabaseUrl, String> {
             "special characters in the user or password must be encoded ({how})"
         ));
     }
-    DatabaseUrl::parse(text).map_err(sentence)
+    DatabaseUrl::parse(text).map_err(|error| error.problem().to_owned())
+}
+
+/// Reads the application's URL. What it should look like is said by whoever reports the problem.
+fn upstream(text: &str) -> Result<Upstream, String> {
+    Upstream::parse(text).map_err(|error| match error {
+        paceline_gateway::Error::Upstream { reason, .. } => reason.to_owned(),
+        other => sentence(other),
+    })
 }
 
 fn host_name(text: &str) -> Result<String, String> {

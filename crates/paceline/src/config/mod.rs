@@ -34,6 +34,8 @@ pub(crate) struct Sources {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// What the command line sets.
     pub(crate) flags: Vec<Flag>,
+    /// Whether a file with a secret that cannot be read is only warned of: the configuration of another machine is checked.
+    pub(crate) may_lack_secrets: bool,
 }
 
 /// One setting on the command line.
@@ -91,7 +93,9 @@ pub(crate) fn load(sources: Sources) -> Loaded {
         apply(setting, &mut draft, &mut origins, &mut problems);
     }
     // 3. Read what is named, and compare what belongs together.
-    let config = draft.clone().compose(&origins, &mut problems);
+    let config = draft
+        .clone()
+        .compose(&origins, sources.may_lack_secrets, &mut problems);
     problems.sort_by_key(|problem| problem.origin.order());
     let failed = problems
         .iter()

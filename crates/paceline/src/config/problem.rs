@@ -109,7 +109,8 @@ impl fmt::Display for Problem {
             Severity::Warning => "warning",
         };
         write!(f, "{}: {severity}: ", self.origin)?;
-        if let Some(key) = &self.key {
+        // A flag says by itself what it sets.
+        if let (Some(key), false) = (&self.key, matches!(self.origin, Origin::Flag { .. })) {
             write!(f, "{key}: ")?;
         }
         f.write_str(&self.message)?;

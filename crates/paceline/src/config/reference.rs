@@ -19,7 +19,7 @@ effect and where each comes from. Unknown keys and variables are mistakes, never
 - In the environment a key is `PACELINE__SECTION__KEY`, for instance `PACELINE__GATEWAY__LISTEN=0.0.0.0:8080`. Lists are
   separated by commas.
 - On the command line the common keys have flags (`paceline run --help`); any key can be set by `--set section.key=value`.
-- Durations bear a unit: `\"250ms\"`, `\"10s\"`, `\"5min\"`, `\"1h\"`, `\"1d\"`. Sizes too: `\"512B\"`, `\"16KiB\"`, `\"64MiB\"`, `\"1GiB\"`.
+- Durations bear a unit: `\"250ms\"`, `\"10s\"`, `\"5min\"`, `\"1h\"`, `\"1d\"`, also `\"1.5s\"`. Sizes too: `\"512B\"`, `\"16KiB\"`, `\"64MiB\"`, `\"1GiB\"`.
 - Secrets belong into the environment or a file that only Paceline may read (`postgres.url_file`, `postgres.password_file`). They are
   never logged and never shown.
 

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 /// Loads a file's text together with variables and flags.
@@ -5,8 +7,18 @@ fn load_all(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> L
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("p.toml");
     std::fs::write(&file, text).expect("a file in it");
-    let loaded = load(Sources {
-        file: Some(file.clone()),
+    let loaded = load(sources(&file, variables, flags));
+    let shown = |origin: &Origin| match origin {
+        Origin::File { file: name, .. } => *name == file.display().to_string(),
+        _ => true,
+    };
+    assert!(loaded.problems.iter().all(|problem| shown(&problem.origin)));
+    loaded
+}
+
+fn sources(file: &Path, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
+    Sources {
+        file: Some(file.to_owned()),
         environment: variables
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
@@ -19,13 +31,8 @@ fn load_all(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> L
                 value: (*value).to_owned(),
             })
             .collect(),
-    });
-    let shown = |origin: &Origin| match origin {
-        Origin::File { file: name, .. } => *name == file.display().to_string(),
-        _ => true,
-    };
-    assert!(loaded.problems.iter().all(|problem| shown(&problem.origin)));
-    loaded
+        may_lack_secrets: false,
+    }
 }
 
 /// The problems as `line:column key message-and-hint`.
@@ -418,6 +425,73 @@ fn secrets_come_from_files_and_are_never_shown() {
             "{wrong}: {shown}"
         );
     }
+}
+
+#[test]
+fn a_wrong_url_is_one_problem_with_one_remedy() {
+    let told = |flag: &str, path: &str, url: &str| {
+        let loaded = load(Sources {
+            flags: vec![Flag {
+                name: flag.to_owned(),
+                path: path.to_owned(),
+                value: url.to_owned(),
+            }],
+            ..Sources::default()
+        });
+        assert_eq!(loaded.problems.len(), 1, "{:?}", loaded.problems);
+        loaded.problems[0].to_string()
+    };
+    assert_eq!(
+        told("--upstream", "gateway.upstream", "localhost:3000"),
+        "--upstream: error: it must begin with http://; expected a URL such as \"http://127.0.0.1:3000\"."
+    );
+    assert_eq!(
+        told("--database", "postgres.url", "mysql://x"),
+        "--database: error: a database URL begins with postgres://; expected a URL such as \
+         \"postgres://user:password@127.0.0.1:5432/database\"."
+    );
+}
+
+#[test]
+fn the_configuration_of_another_machine_can_be_checked_without_its_secrets() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("p.toml");
+    let check = |rest: &str, may_lack_secrets: bool, expected: &[&str]| {
+        std::fs::write(&file, format!("[postgres]\n{rest}\n")).expect("a file");
+        let loaded = load(Sources {
+            may_lack_secrets,
+            ..sources(&file, &[], &[])
+        });
+        let found = problems(&loaded);
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{found}");
+        }
+        let is_right = expected.iter().all(|problem| problem.contains("warning"));
+        assert_eq!(loaded.config.is_some(), is_right, "{rest}");
+    };
+    let url = "url_file = \"/does/not/exist\"\nlisten = \"0.0.0.0:6432\"";
+    check(url, false, &["2:1 error: postgres.url_file"]);
+    check(url, true, &["2:1 warning: postgres.url_file"]);
+    let both = "url_file = \"/does/not/exist\"\npassword_file = \"/nor/this\"";
+    check(
+        both,
+        true,
+        &[
+            "2:1 warning: postgres.url_file",
+            "3:1 warning: postgres.password_file",
+        ],
+    );
+    // The rest is checked all the same.
+    let wrong = "url_file = \"/does/not/exist\"\npool_size = 0";
+    check(
+        wrong,
+        true,
+        &[
+            "2:1 warning: postgres.url_file",
+            "3:1 error: postgres.pool_size",
+        ],
+    );
 }
 
 #[test]

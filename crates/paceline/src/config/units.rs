@@ -22,7 +22,7 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
 ];
 
-/// Reads a duration: a whole number and its unit.
+/// Reads a duration: a number and its unit, in whole milliseconds, such as `1.5s`.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what would be right.
@@ -30,7 +30,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     number_with_unit(text, DURATION_UNITS, DURATION_FORM).map(Duration::from_millis)
 }
 
-/// Reads a size in bytes: a whole number and its binary unit.
+/// Reads a size in bytes: a number and its binary unit, in whole bytes.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what would be right.
@@ -57,13 +57,15 @@ pub(crate) fn show_size(bytes: u64) -> String {
 
 fn number_with_unit(text: &str, units: &[(&str, u64)], form: &str) -> Result<u64, String> {
     let trimmed = text.trim();
-    let digits_end = trimmed
-        .find(|c: char| !c.is_ascii_digit())
+    let number_end = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(trimmed.len());
-    let (digits, unit) = trimmed.split_at(digits_end);
+    let (number, unit) = trimmed.split_at(number_end);
+    let (digits, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let unit = unit.trim_start();
     let expected = || format!("expected {form}, found {text:?}");
-    if digits.is_empty() {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(digits) || !is_number(fraction) {
         return Err(expected());
     }
     if unit.is_empty() {
@@ -72,11 +74,27 @@ fn number_with_unit(text: &str, units: &[(&str, u64)], form: &str) -> Result<u64
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         return Err(format!("{}; {unit:?} is not a unit here", expected()));
     };
+    let smallest = units[0].0;
+    let part = part_of(fraction, *factor)
+        .ok_or_else(|| format!("{text:?} is not a whole number of {smallest}"))?;
     digits
         .parse::<u64>()
         .ok()
-        .and_then(|number| number.checked_mul(*factor))
+        .and_then(|number| number.checked_mul(*factor)?.checked_add(part))
         .ok_or_else(|| format!("{text:?} is larger than any computer can count"))
+}
+
+/// The decimal fraction of the factor, when that is a whole number.
+fn part_of(fraction: &str, factor: u64) -> Option<u64> {
+    let fraction = fraction.trim_end_matches('0');
+    let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let digits = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse::<u64>().ok()?
+    };
+    let product = digits.checked_mul(factor)?;
+    product.is_multiple_of(scale).then_some(product / scale)
 }
 
 fn show(amount: u128, units: &[(&str, u128)], smallest: &str) -> String {
@@ -105,6 +123,11 @@ mod tests {
             ("5m", 300_000),
             ("1h", 3_600_000),
             ("2d", 172_800_000),
+            ("1.5s", 1_500),
+            ("0.25s", 250),
+            ("0.001s", 1),
+            ("2.50h", 9_000_000),
+            ("10.0ms", 10),
         ];
         for (text, expected_ms) in rows {
             assert_eq!(
@@ -122,7 +145,16 @@ mod tests {
             ("10", "which has no unit"),
             ("s", "expected a duration such as"),
             ("-1s", "expected a duration such as"),
-            ("1.5s", "\".5s\" is not a unit here"),
+            (".5s", "expected a duration such as"),
+            ("1.s", "expected a duration such as"),
+            ("1.2.3s", "expected a duration such as"),
+            ("1.5", "which has no unit"),
+            ("1.5ms", "\"1.5ms\" is not a whole number of ms"),
+            ("0.0001s", "is not a whole number of ms"),
+            (
+                "1.00000000000000000000000001s",
+                "is not a whole number of ms",
+            ),
             ("10 sec", "\"sec\" is not a unit here"),
             ("10S", "\"S\" is not a unit here"),
             (
@@ -147,6 +179,7 @@ mod tests {
             ("16KiB", 16 << 10),
             ("64MiB", 64 << 20),
             ("1GiB", 1 << 30),
+            ("1.5KiB", 1_536),
         ];
         for (text, expected) in rows {
             assert_eq!(parse_size(text), Ok(expected), "{text}");
