@@ -404,7 +404,7 @@ fn load_gates_by_thresholds() {
     assert_eq!(json["routes"][0]["route"], "GET /broken");
     assert_eq!(
         json["thresholds"][0],
-        json!({"threshold": "error_rate<1%", "actual": 1.0, "passed": false})
+        json!({"threshold": "error_rate<1%", "actual": 1.0, "unit": "fraction", "passed": false})
     );
 
     let scenario = file("[[route]]\npath = \"/a\"\n[[route]]\npath = \"/b\"\nweight = 2\n");

@@ -162,7 +162,7 @@ async fn send(key: &CancelKey) -> io::Result<()> {
 
 /// Ends a session that nobody wants any more, and what its process is doing for it: a server that is at work does not notice by
 /// itself that its client has gone. The connection keeps its place in the pool until the server has closed it, so that there
-/// are never more processes at work than places; but no longer than [`STOP_ATTEMPTS`] times [`STOP_INTERVAL`].
+/// are never more processes at work than places; but no longer than for [`STOP_ATTEMPTS`].
 pub(crate) async fn stop(mut connection: Lease<Opened>) {
     connection.condemn();
     // What was due is lost now, not later.
