@@ -1,7 +1,22 @@
-//! Plays the fuzz target's histories on random bytes, the same ones every time.
+//! Plays the fuzz target's histories on its seeds and on random bytes, the same ones every time.
+
+use std::path::Path;
 
 #[path = "../fuzz/entry.rs"]
 mod entry;
+
+#[test]
+fn seeds_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/history");
+    let paths = std::fs::read_dir(folder).expect("the seeds' folder");
+    let mut seeds = 0;
+    for path in paths {
+        let path = path.expect("an entry").path();
+        entry::run(&std::fs::read(path).expect("a seed"));
+        seeds += 1;
+    }
+    assert!(seeds >= 4, "only {seeds} seeds");
+}
 
 #[test]
 fn random_histories_add_up() {
