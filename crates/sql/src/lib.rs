@@ -32,8 +32,10 @@ mod shape;
 mod shapes;
 mod statements;
 mod tree;
+mod trusted;
 
 pub use batch::{BatchForm, batch_form};
 pub use comment::{Stripped, TraceComment, strip_comment};
 pub use shape::{Kind, Relation, SessionEffect, Shape, ShapeId, TransactionControl};
 pub use statements::{Limits, Statement, Statements, Understanding};
+pub use trusted::{TrustedFunction, TrustedFunctionError};

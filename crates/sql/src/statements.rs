@@ -11,8 +11,9 @@ use crate::reduce::{Exact, Guess, Irreducible, Recording, Reducer, hash_literals
 use crate::shape::Shape;
 use crate::shapes::Shapes;
 use crate::tree;
+use crate::trusted::TrustedFunction;
 
-/// Bounds of a [`Statements`] table.
+/// Bounds of a [`Statements`] table, and what it takes on trust.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Texts, and as many literal-free forms of texts, that are remembered.
@@ -24,6 +25,9 @@ pub struct Limits {
     pub text_bytes_max: usize,
     /// Shapes with an id of their own; those met later share [`ShapeId::OTHER`](crate::ShapeId::OTHER).
     pub shapes_max: usize,
+    /// Functions outside Postgres's own catalogue that leave nothing behind in their session. A statement that calls any other
+    /// is [`SessionEffect::Unknown`](crate::SessionEffect::Unknown).
+    pub trusted_functions: Vec<TrustedFunction>,
 }
 
 impl Default for Limits {
@@ -33,6 +37,7 @@ impl Default for Limits {
             bytes_max: 16 * 1024 * 1024,
             text_bytes_max: 16 * 1024,
             shapes_max: 2_048,
+            trusted_functions: Vec::new(),
         }
     }
 }
@@ -137,7 +142,7 @@ impl Statements {
         if let Understanding::Known(statement) = self.understand(text) {
             return statement;
         }
-        let facts = tree::read(text);
+        let facts = tree::read(text, &self.limits.trusted_functions);
         let mut recording = Recording::default();
         let mut reducer = Reducer::default();
         let bytes_max = self.limits.text_bytes_max;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use paceline_journal::Journal;
 use paceline_listen::Drain;
 use paceline_pgproxy::{Config, DatabaseUrl, PoolSnapshot, Proxy};
-use paceline_sql::Statements;
+use paceline_sql::{Limits, Statements, TrustedFunction};
 use paceline_testkit::{Frame, PrivatePostgres, RawPg, frame, wait_until};
 
 /// Longer than anything here takes on a busy machine, shorter than a developer's patience.
@@ -48,6 +48,15 @@ impl Rig {
 
     /// A proxy before this server.
     pub(crate) fn before(server: PrivatePostgres, change: impl FnOnce(&mut Config)) -> Rig {
+        Rig::trusting(&[], server, change)
+    }
+
+    /// A proxy before this server that trusts these functions.
+    pub(crate) fn trusting(
+        functions: &[&str],
+        server: PrivatePostgres,
+        change: impl FnOnce(&mut Config),
+    ) -> Rig {
         let mut config = config(&server.url("postgres"));
         change(&mut config);
         let pool_size = config.pool_size;
@@ -56,7 +65,7 @@ impl Rig {
             journal,
             port,
             workers,
-        } = serve(config);
+        } = serve_trusting(functions, config);
         Rig {
             proxy,
             journal,
@@ -206,10 +215,22 @@ pub(crate) struct Serving {
 
 /// Starts a proxy.
 pub(crate) fn serve(config: Config) -> Serving {
+    serve_trusting(&[], config)
+}
+
+/// Starts a proxy that trusts these functions.
+pub(crate) fn serve_trusting(functions: &[&str], config: Config) -> Serving {
+    let limits = Limits {
+        trusted_functions: functions
+            .iter()
+            .map(|text| TrustedFunction::parse(text).unwrap())
+            .collect(),
+        ..Limits::default()
+    };
     let listeners = paceline_listen::bind(config.listen, config.workers).unwrap();
     let port = listeners[0].local_addr().unwrap().port();
     let journal = Journal::new(paceline_journal::Config::default());
-    let statements = Arc::new(Statements::new(paceline_sql::Limits::default()));
+    let statements = Arc::new(Statements::new(limits));
     let proxy = Proxy::new(config, Arc::clone(&journal), statements).unwrap();
     let (drain, signal) = paceline_listen::drain();
     let start = |(worker, listener)| {

@@ -10,7 +10,7 @@ const BYTES_MAX: usize = 1 << 20;
 
 /// The shape's text, by the parse tree.
 fn shape(text: &str) -> String {
-    let facts = tree::read(text);
+    let facts = tree::read(text, &[]);
     let mut reducer = Reducer::default();
     let mut exact = Exact {
         text,
@@ -25,7 +25,7 @@ fn shape(text: &str) -> String {
 
 /// The skeleton, and whether the tree confirms it; `None` where there is none.
 fn skeleton(text: &str) -> Option<(Vec<u8>, bool)> {
-    let facts = tree::read(text);
+    let facts = tree::read(text, &[]);
     let mut recording = Recording::default();
     let mut reducer = Reducer::default();
     let (skeleton, literals) = reducer.reduce(text, &mut recording, BYTES_MAX).ok()?;
@@ -583,7 +583,7 @@ fn equal_skeletons_mean_equal_shapes(a: &str, b: &str) -> Result<(), TestCaseErr
     }
     prop_assert!(confirmed, "{} / {}", a, b);
     prop_assert_eq!(shape(a), shape(b), "{} / {}", a, b);
-    let (mut facts_a, mut facts_b) = (tree::read(a), tree::read(b));
+    let (mut facts_a, mut facts_b) = (tree::read(a, &[]), tree::read(b, &[]));
     for facts in [&mut facts_a, &mut facts_b] {
         facts.constants.clear();
         facts.utilities.clear();
@@ -627,7 +627,7 @@ proptest! {
     #[test]
     fn texts_of_shapes_are_stable(text in statement()) {
         let once = shape(&text);
-        if tree::read(&text).kind != crate::Kind::Unknown && tree::read(&once).kind != crate::Kind::Unknown {
+        if tree::read(&text, &[]).kind != crate::Kind::Unknown && tree::read(&once, &[]).kind != crate::Kind::Unknown {
             prop_assert_eq!(shape(&once), once, "{}", text);
         }
     }

@@ -150,6 +150,7 @@ fn memory_is_bounded_under_a_flood() {
         bytes_max: 64 * 1024,
         text_bytes_max: 1024,
         shapes_max: 32,
+        ..Limits::default()
     };
     let statements = Statements::new(limits.clone());
     for number in 0..2_000 {

@@ -69,6 +69,7 @@ pub(super) fn read(node: &NodeEnum, reader: &mut Reader<'_>) -> Single {
             let (verb, relation) = of_relation(node);
             write(relation, false, reader);
             temporary_objects(node, reader);
+            runs_expressions(node, reader);
             verb
         }
     };
@@ -180,6 +181,45 @@ fn of_relation(node: &NodeEnum) -> (&'static str, Option<&pb::RangeVar>) {
         NodeEnum::AlterRoleStmt(_) | NodeEnum::AlterRoleSetStmt(_) => ("ALTER ROLE", None),
         NodeEnum::SecLabelStmt(_) => ("SECURITY LABEL", None),
         _ => ("DDL", None),
+    }
+}
+
+/// A new default, a check, an index or a change of type computes something for every row there is.
+fn runs_expressions(node: &NodeEnum, reader: &mut Reader<'_>) {
+    let of_constraint = |constraint: &pb::Node, reader: &mut Reader<'_>| {
+        if let Some(NodeEnum::Constraint(constraint)) = &constraint.node {
+            reader.calls_in(&constraint.raw_expr);
+        }
+    };
+    match node {
+        NodeEnum::AlterTableStmt(statement) => {
+            let definitions = statement
+                .cmds
+                .iter()
+                .filter_map(|command| match &command.node {
+                    Some(NodeEnum::AlterTableCmd(command)) => command.def.as_deref(),
+                    _ => None,
+                });
+            for definition in definitions {
+                if let Some(NodeEnum::ColumnDef(column)) = &definition.node {
+                    reader.calls_in(&column.raw_default);
+                    for constraint in &column.constraints {
+                        of_constraint(constraint, reader);
+                    }
+                }
+                of_constraint(definition, reader);
+            }
+        }
+        NodeEnum::AlterDomainStmt(statement) => {
+            if let Some(definition) = &statement.def {
+                of_constraint(definition, reader);
+            }
+        }
+        NodeEnum::IndexStmt(statement) => {
+            reader.calls_in(&statement.index_params);
+            reader.calls_in(&statement.where_clause);
+        }
+        _ => {}
     }
 }
 

@@ -14,7 +14,7 @@ use pg_query::protobuf as pb;
 use self::reader::{Found, Reader};
 use self::walk::Part;
 use crate::reduce::Utility;
-use crate::{Kind, Relation, SessionEffect, TransactionControl};
+use crate::{Kind, Relation, SessionEffect, TransactionControl, TrustedFunction};
 
 /// All that is read out of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +36,13 @@ pub(crate) struct Facts {
     pub(crate) utilities: Vec<Utility>,
 }
 
-/// Parses a text and reads the tree. What the parser refuses may do anything.
-pub(crate) fn read(text: &str) -> Facts {
+/// Parses a text and reads the tree. What the parser refuses may do anything, and so may a function that is neither
+/// Postgres's own nor trusted.
+pub(crate) fn read(text: &str, trusted: &[TrustedFunction]) -> Facts {
     // The parser is C and its wrapper indexes into what it gets; nothing that a peer sends may take us down.
     let parsed = catch_unwind(AssertUnwindSafe(|| pg_query::parse(text, 0)));
     match parsed {
-        Ok(Ok(result)) => read_statements(text, &result.protobuf.stmts),
+        Ok(Ok(result)) => read_statements(text, &result.protobuf.stmts, trusted),
         _ => unknown(text),
     }
 }
@@ -84,8 +85,8 @@ struct Masked {
     name: Option<Box<str>>,
 }
 
-fn read_statements(text: &str, statements: &[pb::RawStmt]) -> Facts {
-    let mut reader = Reader::new(text);
+fn read_statements(text: &str, statements: &[pb::RawStmt], trusted: &[TrustedFunction]) -> Facts {
+    let mut reader = Reader::new(text, trusted);
     let mut kinds = Vec::with_capacity(statements.len());
     let mut verb = "";
     let mut transaction = None;
@@ -122,6 +123,7 @@ fn read_statements(text: &str, statements: &[pb::RawStmt]) -> Facts {
         functions,
         mut constants,
         session,
+        calls_unknown: _,
         locks,
         hidden_writes,
     } = reader.found;

@@ -6,12 +6,13 @@ use pg_query::protobuf as pb;
 use super::functions;
 use super::walk::Part;
 use crate::lexer::is_word_byte;
-use crate::{Relation, SessionEffect};
+use crate::{Relation, SessionEffect, TrustedFunction};
 
 /// Walks a tree and keeps what it finds.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     text: &'a [u8],
+    trusted: &'a [TrustedFunction],
     /// Names of the common table expressions in scope.
     ctes: Vec<Box<str>>,
     pub(super) found: Found,
@@ -26,6 +27,9 @@ pub(super) struct Found {
     /// Where in the text a constant stands whose value is no part of the statement's structure.
     pub(super) constants: Vec<usize>,
     pub(super) session: SessionEffect,
+    /// Set when a function is called that may do anything. The planner may do that, too: it runs what is declared immutable or
+    /// stable to see what comes of it.
+    pub(super) calls_unknown: bool,
     pub(super) locks: bool,
     pub(super) hidden_writes: bool,
 }
@@ -62,9 +66,10 @@ pub(super) fn is_temporary_schema(schema: &str) -> bool {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str) -> Reader<'a> {
+    pub(super) fn new(text: &'a str, trusted: &'a [TrustedFunction]) -> Reader<'a> {
         Reader {
             text: text.as_bytes(),
+            trusted,
             ctes: Vec::new(),
             found: Found::default(),
         }
@@ -140,11 +145,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn call(&mut self, name: &str, arguments: &[pb::Node]) {
-        let effect = functions::effect(name, arguments);
+    fn call(&mut self, name: &[&str], arguments: &[pb::Node]) {
+        let effect = functions::effect(name, arguments, self.trusted);
+        self.found.calls_unknown |= effect.session == SessionEffect::Unknown;
         self.found.affects_session(effect.session);
         self.found.hidden_writes |= effect.writes;
-        self.found.functions.push(name.into());
+        self.found.functions.push(name.join(".").into());
+    }
+
+    /// Reads the expressions of a statement whose literals are no constants of its shape.
+    pub(super) fn calls_in(&mut self, part: &impl Part) {
+        let constants = self.found.constants.len();
+        part.read(self);
+        self.found.constants.truncate(constants);
     }
 }
 
@@ -169,14 +182,10 @@ impl Part for pb::RangeVar {
 
 impl Part for pb::FuncCall {
     fn read(&self, reader: &mut Reader<'_>) {
-        let name = joined(&self.funcname);
+        let name = parts(&self.funcname);
         reader.call(&name, &self.args);
         // Whether the last argument is TRUE decides what set_config leaves behind.
-        let structural = if functions::is_set_config(&name) {
-            1
-        } else {
-            0
-        };
+        let structural = usize::from(functions::is_set_config(&name));
         for argument in &self.args[..self.args.len().saturating_sub(structural)] {
             argument.read(reader);
         }
@@ -293,10 +302,15 @@ impl Part for pb::MergeStmt {
 }
 
 /// A name of several parts, with dots.
-pub(super) fn joined(parts: &[pb::Node]) -> String {
-    let parts = parts.iter().filter_map(|part| match &part.node {
-        Some(NodeEnum::String(part)) => Some(part.sval.as_str()),
-        _ => None,
-    });
-    parts.collect::<Vec<_>>().join(".")
+pub(super) fn joined(name: &[pb::Node]) -> String {
+    parts(name).join(".")
+}
+
+fn parts(name: &[pb::Node]) -> Vec<&str> {
+    name.iter()
+        .filter_map(|part| match &part.node {
+            Some(NodeEnum::String(part)) => Some(part.sval.as_str()),
+            _ => None,
+        })
+        .collect()
 }

@@ -2,6 +2,11 @@ use std::collections::BTreeSet;
 
 use super::*;
 
+/// The facts, with no function trusted.
+fn read(text: &str) -> Facts {
+    super::read(text, &[])
+}
+
 fn names<T: ToString>(items: &[T]) -> String {
     items
         .iter()
@@ -346,6 +351,8 @@ fn knows_what_stays_in_the_session() {
         "PREPARE TRANSACTION 'a'",
         "EXPLAIN SELECT set_config('a', 'b', false)",
         "ALTER TABLE a ADD x int",
+        "ALTER TABLE a ADD x int DEFAULT abs(1) CHECK (length(y) > 1)",
+        "CREATE INDEX ON a (lower(x))",
     ] {
         check(text, Nothing);
     }
@@ -383,6 +390,9 @@ fn knows_what_stays_in_the_session() {
         "SELECT pg_try_advisory_lock_shared(1)",
         "SELECT dblink_connect('a')",
         "SELECT public.set_limit(0.5)",
+        "SELECT extensions.dblink_connect('a')",
+        "SELECT pg_backup_start('a')",
+        "SELECT f(), pg_advisory_lock(1)",
         "EXPLAIN ANALYZE SELECT set_config('a', 'b', false)",
         "DO $$ $$; SET x.y = 1",
     ] {

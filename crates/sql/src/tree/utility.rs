@@ -117,7 +117,8 @@ fn copy(statement: &pb::CopyStmt, reader: &mut Reader<'_>) -> Single {
     plain(Kind::Copy, "COPY")
 }
 
-/// `EXPLAIN` without `ANALYZE` only plans: what its statement writes or leaves behind does not happen.
+/// `EXPLAIN` without `ANALYZE` only plans: what its statement writes or leaves behind does not happen, but functions may
+/// run.
 fn explain(statement: &pb::ExplainStmt, reader: &mut Reader<'_>) -> Single {
     let is_analyze = |option: &pb::Node| match &option.node {
         Some(NodeEnum::DefElem(option)) => option.defname == "analyze" && !is_off(option),
@@ -134,6 +135,9 @@ fn explain(statement: &pb::ExplainStmt, reader: &mut Reader<'_>) -> Single {
         let found = &mut reader.found;
         found.writes = before.writes;
         found.session = before.session;
+        if found.calls_unknown {
+            found.affects_session(SessionEffect::Unknown);
+        }
         found.locks = before.locks;
         found.hidden_writes = before.hidden_writes;
     }
