@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use paceline_gateway::Upstream;
 use paceline_pgproxy::DatabaseUrl;
+use paceline_sql::TrustedFunction;
 
 use super::problem::{Origin, Problem};
 use super::{Origins, keys};
@@ -20,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) gateway: Option<paceline_gateway::Config>,
     pub(crate) postgres: Option<paceline_pgproxy::Config>,
     pub(crate) database_required_at_start: bool,
+    pub(crate) trusted_functions: Vec<TrustedFunction>,
     pub(crate) journal: paceline_journal::Config,
     pub(crate) admin: AdminConfig,
     pub(crate) log: LogConfig,
@@ -82,6 +84,7 @@ pub(super) struct Draft {
     pub(super) database_file: Option<PathBuf>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) database_required_at_start: bool,
+    pub(super) trusted_functions: Vec<TrustedFunction>,
     pub(super) postgres: paceline_pgproxy::Config,
     pub(super) journal: paceline_journal::Config,
     pub(super) admin: AdminConfig,
@@ -101,6 +104,7 @@ impl Default for Draft {
             database_file: None,
             password_file: None,
             database_required_at_start: true,
+            trusted_functions: Vec::new(),
             postgres: paceline_pgproxy::Config::default(),
             journal: paceline_journal::Config::default(),
             admin: AdminConfig {
@@ -167,6 +171,7 @@ impl Draft {
             gateway,
             postgres,
             database_required_at_start: self.database_required_at_start,
+            trusted_functions: self.trusted_functions,
             journal: self.journal,
             admin: self.admin,
             log: self.log,

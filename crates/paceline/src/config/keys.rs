@@ -3,6 +3,7 @@
 use paceline_gateway::Upstream;
 use paceline_journal::RouteTemplate;
 use paceline_pgproxy::DatabaseUrl;
+use paceline_sql::TrustedFunction;
 
 use super::draft::{LogFormat, Mode};
 use super::field::{Field, List, Text};
@@ -280,6 +281,28 @@ pub(super) const KEYS: &[Key] = &[
         "postgres.forward_trace_comment",
         Field::Flag(|draft| &mut draft.postgres.forward_trace_comment),
         "Whether the trace comment stays in the text that the server gets. Without it, statements that differ in nothing else share one prepared statement.",
+    ),
+    key(
+        "postgres.trusted_functions",
+        Field::List(
+            "a function such as \"app.current_user_id\" or \"st_*\"",
+            List {
+                clear: |draft| draft.trusted_functions.clear(),
+                push: |draft, text| {
+                    let function = TrustedFunction::parse(text).map_err(sentence)?;
+                    draft.trusted_functions.push(function);
+                    Ok(())
+                },
+                show: |draft| {
+                    draft
+                        .trusted_functions
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect()
+                },
+            },
+        ),
+        "Functions outside `pg_catalog` that leave nothing behind in their session: no setting, no advisory lock. A connection on which any other was called is reset before the next client gets it. Named as statements name them (`f` is not `public.f`); a `*` at the end stands for any rest.",
     ),
     // ---- [journal]
     key(

@@ -134,6 +134,10 @@ fn wrong_values_are_told_with_their_place_and_the_right_form() {
         ("postgres.url = 5", "expected a URL such as \"postgres://"),
         ("journal.routes = \"/a\"", "expected a list, each a path"),
         (
+            "postgres.trusted_functions = [\"f()\"]",
+            "\"f()\" is no function's name",
+        ),
+        (
             "admin.allowed_hosts = [\"a:1\"]",
             "\"a:1\" is not a host name",
         ),
@@ -333,6 +337,7 @@ fn untyped_sources_mean_what_the_key_takes() {
         ("workers", "3"),
         ("gateway.trust_forwarded", "true"),
         ("journal.routes", "/a/{id}, GET /b"),
+        ("postgres.trusted_functions", "ST_*, app.f"),
         ("postgres.wait_timeout", "250ms"),
         ("gateway.body_bytes_max", "1MiB"),
         ("admin.allowed_hosts", ""),
@@ -350,6 +355,12 @@ fn untyped_sources_mean_what_the_key_takes() {
         .map(ToString::to_string)
         .collect();
     assert_eq!(routes, ["/a/{id}", "GET /b"]);
+    let trusted: Vec<_> = config
+        .trusted_functions
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(trusted, ["st_*", "app.f"]);
 }
 
 #[test]

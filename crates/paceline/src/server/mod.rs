@@ -116,6 +116,7 @@ fn halves(config: &Config, journal: &Arc<Journal>) -> anyhow::Result<Halves> {
         Some(postgres) => {
             let limits = Limits {
                 shapes_max: config.journal.shapes_max,
+                trusted_functions: config.trusted_functions.clone(),
                 ..Limits::default()
             };
             let statements = Arc::new(Statements::new(limits));
