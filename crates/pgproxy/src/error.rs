@@ -188,6 +188,11 @@ impl Refusal {
         }
     }
 
+    /// The same for a client that cannot be left to go on, because what it sends next may belong to the lost transaction.
+    pub(crate) fn ends_session(self) -> Self {
+        self.hint("The session ends with its transaction: connect again.")
+    }
+
     pub(crate) fn server_out_of_step(tag: u8) -> Self {
         let tag = tag.escape_ascii();
         Self::new(

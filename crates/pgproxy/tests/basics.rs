@@ -654,18 +654,29 @@ fn a_server_killed_in_a_transaction_costs_that_transaction() {
             "t"
         );
     };
+    // What was sent ahead, and whatever comes next, belongs to the transaction that is gone: the session ends.
+    rig.client().query("CREATE TABLE kept (n int)");
     client.query("BEGIN");
     kill(&client.value("SELECT pg_backend_pid()"));
-    let answers = client.query("SELECT 1");
+    client.send(
+        &[
+            frame::query("INSERT INTO kept VALUES (1)"),
+            frame::query("COMMIT"),
+        ]
+        .concat(),
+    );
+    let answers = client.rest();
     assert_eq!(
         (tags(&answers).as_str(), sqlstates(&answers)),
-        ("EZ", vec!["08006".to_owned()])
+        ("E", vec!["08006".to_owned()])
     );
+    let mut client = rig.client();
+    assert_eq!(client.value("SELECT count(*) FROM kept"), "0");
     // Idle in the pool: nobody notices.
     let pid = client.value("SELECT pg_backend_pid()");
     kill(&pid);
     assert_ne!(client.value("SELECT pg_backend_pid()"), pid);
-    // In the middle of a pipeline: each batch is answered.
+    // Between transactions only the one batch that was under way fails.
     let pid = client.value("SELECT pg_backend_pid()");
     let batch = [
         frame::parse("", "SELECT pg_sleep(600)", &[]),
@@ -674,13 +685,21 @@ fn a_server_killed_in_a_transaction_costs_that_transaction() {
         frame::sync(),
     ]
     .concat();
+    client.send(&batch);
+    rig.wait_for_pool(|pool| pool.used == 1);
+    kill(&pid);
+    let answers = client.read_until_ready();
+    assert_eq!(
+        (tags(&answers).as_str(), sqlstates(&answers)),
+        ("12EZ", vec!["08006".to_owned()])
+    );
+    // With batches sent ahead, one of them may have begun a transaction.
+    let pid = client.value("SELECT pg_backend_pid()");
     client.send(&[batch.clone(), batch].concat());
     rig.wait_for_pool(|pool| pool.used == 1);
     kill(&pid);
-    let first = client.read_until_ready();
-    assert_eq!(sqlstates(&first), ["08006"]);
-    assert_eq!(tags(&client.read_until_ready()), "EZ");
-    assert_eq!(client.value("SELECT 5"), "5");
+    assert_eq!(sqlstates(&client.rest()), ["08006"]);
+    assert_eq!(rig.client().value("SELECT 5"), "5");
 }
 
 #[test]

@@ -118,6 +118,17 @@ impl<T: Remembered> Expect<T> {
         self.queue.len()
     }
 
+    /// How many batches and queries of the client are due: each ends in a ReadyForQuery.
+    pub(crate) fn batches_due(&self) -> usize {
+        let ends = |entry: &&Entry<T>| {
+            matches!(
+                entry.asked,
+                Asked::Query | Asked::FunctionCall | Asked::Sync
+            ) && entry.fate != Fate::SwallowAll
+        };
+        self.queue.iter().filter(ends).count()
+    }
+
     /// Whether the server skips all messages up to a Sync that has not been sent yet.
     pub(crate) fn is_skipping(&self) -> bool {
         self.is_skipping

@@ -139,7 +139,9 @@ impl Session {
         server.needs_reset = false;
     }
 
-    /// The server connection is lost: everything that is due is answered with that, and the session goes on without.
+    /// The server connection is lost. Between transactions everything that is due is answered with that, and the session goes on
+    /// without. Within one the session ends, as it would at Postgres itself: what the client has sent ahead, or sends without
+    /// looking at the error, belongs to the transaction that is gone, and must not run as transactions of its own.
     pub(super) fn lose(&mut self, lost: &Lost) -> Result<(), End> {
         let Some(mut lease) = self.server.take() else {
             return Ok(());
@@ -148,7 +150,11 @@ impl Session {
         self.client.cancelable.detach();
         let refusal = Refusal::server_lost(lost.words.as_deref());
         let in_message = lease.reader.missing() > 0 && self.answer_to == super::BodyTo::Peer;
-        let is_over = in_message || self.copy != Copy::No || lease.is_pinned();
+        let is_over = in_message
+            || self.copy != Copy::No
+            || lease.is_pinned()
+            || lease.status != Status::Idle
+            || self.has_sent_ahead(&lease);
         let was_skipping = lease.expect.is_skipping();
         let was_busy = lease.status != Status::Idle || lease.is_unsynced;
         let was_setting_up = self.is_setting_up;
@@ -168,7 +174,7 @@ impl Session {
             return Err(if in_message {
                 End::Gone
             } else {
-                End::Told(refusal)
+                End::Told(refusal.ends_session())
             });
         }
         let was_told = self.answer_lost(due, &refusal, was_skipping);
@@ -176,6 +182,12 @@ impl Session {
             self.denied = Some(refusal);
         }
         Ok(())
+    }
+
+    /// Whether the client has sent more than the one batch or query that the server had not answered. One of them may be a BEGIN.
+    fn has_sent_ahead(&self, server: &Lease<Opened>) -> bool {
+        let batches_due = server.expect.batches_due();
+        batches_due > 1 || batches_due == 1 && !self.client.inbox.is_empty()
     }
 
     /// Answers what is due: an error for each batch, and its ReadyForQuery. Says whether there was anything.
