@@ -4,6 +4,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -59,8 +60,23 @@ impl Acceptor {
     /// The next connection, [tuned](tune). Can be cancelled without losing a connection.
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
-            match self.listener.accept().await {
+            let accepted = poll_fn(|context| {
+                let _turn = turn();
+                self.listener.poll_accept(context)
+            })
+            .await;
+            match accepted {
                 Ok((stream, peer)) => {
+                    if self.reserve.is_none() {
+                        self.reserve = reserve().ok();
+                    }
+                    if self.reserve.is_none() {
+                        // This client has got the last descriptor, and all behind it would wait in vain.
+                        drop(stream);
+                        self.shed += 1;
+                        self.reserve = reserve().ok();
+                        continue;
+                    }
                     tune(&stream);
                     return (stream, peer);
                 }
@@ -74,17 +90,18 @@ impl Acceptor {
         }
     }
 
-    /// Gives up the reserve to accept one client and close it, then takes the reserve back. Other threads compete
-    /// for the descriptor; whoever loses pauses, and finds the client still in the queue.
+    /// Gives up the reserve to accept one client and close it, then takes the reserve back. Should something that is no
+    /// acceptor have taken the descriptor meanwhile, a pause follows, and the client is still in the queue.
     async fn shed(&mut self, error: &io::Error) {
-        self.reserve = None;
         // One look, no wait: the reserve must not be away for as long as it takes a client to come.
         let accepted = poll_fn(|context| {
-            let polled = self.listener.poll_accept(context);
-            Poll::Ready(matches!(polled, Poll::Ready(Ok(_))))
+            let _turn = turn();
+            self.reserve = None;
+            let accepted = matches!(self.listener.poll_accept(context), Poll::Ready(Ok(_)));
+            self.reserve = reserve().ok();
+            Poll::Ready(accepted)
         })
         .await;
-        self.reserve = reserve().ok();
         self.shed += u64::from(accepted);
         self.log(
             error,
@@ -103,6 +120,14 @@ impl Acceptor {
         warn!(%error, closed = self.shed, "{message}");
         self.shed = 0;
     }
+}
+
+/// One acceptor at a time takes a descriptor, or the reserve that one gives up would go to another one's client, and the first
+/// could send nobody away any more. Descriptors belong to the process, and so does this lock; it is held for a few
+/// system calls per connection.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reserve() -> io::Result<File> {

@@ -104,7 +104,7 @@ fn allow_descriptors() {
         current: maximum,
         maximum,
     };
-    setrlimit(Resource::Nofile, limit).unwrap();
+    setrlimit(Resource::Nofile, limit).expect("a process may use its own hard limit");
 }
 
 impl Soak {
@@ -166,7 +166,7 @@ fn copy_down(soak: &Soak) -> String {
         let sql = format!("COPY (SELECT repeat('x', {VALUE_BYTES})) TO STDOUT");
         let frames = client.query(&sql);
         assert_eq!(tags(&frames), "HdcCZ");
-        let (end, value) = frames[1].body.split_last().unwrap();
+        let (end, value) = frames[1].body.split_last().expect("a row is not empty");
         assert_eq!(*end, b'\n');
         assert_all_x(value);
     })
@@ -217,7 +217,9 @@ fn send_large(client: &mut RawPg, tag: u8, before: &[u8], after: &[u8]) {
 }
 
 fn length(bytes: usize) -> [u8; 4] {
-    u32::try_from(bytes).unwrap().to_be_bytes()
+    u32::try_from(bytes)
+        .expect("a value is below 4 GiB")
+        .to_be_bytes()
 }
 
 #[track_caller]
@@ -300,9 +302,12 @@ fn while_killing<T: Send>(server: &PrivatePostgres, run: impl FnOnce() -> T + Se
         let running = scope.spawn(run);
         while !running.is_finished() {
             std::thread::sleep(BETWEEN_KILLS); // The pace.
-            killed += direct.value(&sql).parse::<usize>().unwrap();
+            killed += direct
+                .value(&sql)
+                .parse::<usize>()
+                .expect("count(*) is a number");
         }
-        (running.join().unwrap(), killed)
+        (running.join().expect("it does not panic"), killed)
     })
 }
 
@@ -328,5 +333,8 @@ fn transactions_of(ended: &Ended) -> usize {
         .lines()
         .find_map(|line| line.strip_prefix("number of transactions actually processed: "));
     let line = line.unwrap_or_else(|| panic!("{ended:?}"));
-    line.split('/').next().unwrap().parse().unwrap()
+    line.split('/')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("pgbench prints a number")
 }

@@ -293,13 +293,7 @@ pub(super) const KEYS: &[Key] = &[
                     draft.trusted_functions.push(function);
                     Ok(())
                 },
-                show: |draft| {
-                    draft
-                        .trusted_functions
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect()
-                },
+                show: |draft| texts(&draft.trusted_functions),
             },
         ),
         "Functions outside `pg_catalog` that leave nothing behind in their session: no setting, no advisory lock. A connection on which any other was called is reset before the next client gets it. Named as statements name them (`f` is not `public.f`); a `*` at the end stands for any rest.",
@@ -316,14 +310,7 @@ pub(super) const KEYS: &[Key] = &[
                     draft.journal.route_templates.push(template);
                     Ok(())
                 },
-                show: |draft| {
-                    draft
-                        .journal
-                        .route_templates
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect()
-                },
+                show: |draft| texts(&draft.journal.route_templates),
             },
         ),
         "Templates of the application's routes. Paths that match none are inferred: numbers, UUIDs and long hexadecimal become `{id}`.",
@@ -538,6 +525,10 @@ fn host_name(text: &str) -> Result<String, String> {
 }
 
 /// An error of a library as the middle of a longer sentence.
+fn texts(list: &[impl ToString]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
+}
+
 fn sentence(error: impl std::fmt::Display) -> String {
     error.to_string().trim_end_matches('.').to_owned()
 }
