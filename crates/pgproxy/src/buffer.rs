@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::stream::Stream;
 
 /// What a buffer begins with, and shrinks to.
 const BASE_BYTES: usize = 8 * 1024;
@@ -111,7 +112,7 @@ impl Inbox {
     /// Reads once. Ready with 0 when the peer has closed its side. Memory is taken only when there is something to read.
     pub(crate) fn poll_fill(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         wanted: usize,
         spares: &Spares,
         context: &mut Context<'_>,
@@ -189,7 +190,7 @@ impl Outbox {
     /// Sends what the socket takes. Ready when all is sent.
     pub(crate) fn poll_flush(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {

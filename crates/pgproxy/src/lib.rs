@@ -19,6 +19,8 @@ mod random;
 mod server;
 mod session;
 mod settings;
+mod stream;
+mod tls;
 mod worker;
 
 pub use config::{Config, DatabaseUrl, DatabaseUrlError, Mode};

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use paceline_journal::ConnectionId;
 use paceline_pgwire::Reader;
-use tokio::net::TcpStream;
 
 pub(crate) use auth::{Authenticator, Verdict};
 pub(crate) use portals::{Portal, Portals};
@@ -19,10 +18,11 @@ pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, Sta
 use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;
 use crate::settings::Settings;
+use crate::stream::{DetachedStream, Stream};
 use crate::worker::Seat;
 
-/// A client that is logged in. On its way from worker to worker its stream is one of the standard library's.
-pub(crate) struct Client<S = TcpStream> {
+/// A client that is logged in. On its way from worker to worker its stream belongs to none.
+pub(crate) struct Client<S = Stream> {
     pub(crate) stream: S,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
@@ -59,14 +59,14 @@ impl<S> Client<S> {
 
 impl Client {
     /// Takes it from its worker's reactor, to be sent to another worker.
-    pub(crate) fn depart(self, seat: Seat) -> io::Result<Client<std::net::TcpStream>> {
-        self.with_stream(TcpStream::into_std, Some(seat))
+    pub(crate) fn depart(self, seat: Seat) -> io::Result<Client<DetachedStream>> {
+        self.with_stream(Stream::detach, Some(seat))
     }
 }
 
-impl Client<std::net::TcpStream> {
+impl Client<DetachedStream> {
     /// Registers it with the reactor of the worker that calls this.
     pub(crate) fn arrive(self) -> io::Result<Client> {
-        self.with_stream(TcpStream::from_std, None)
+        self.with_stream(DetachedStream::attach, None)
     }
 }

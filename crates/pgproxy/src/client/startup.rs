@@ -17,6 +17,7 @@ use crate::error::Refusal;
 use crate::observe;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::stream::Stream;
 use crate::worker::{Seat, Worker};
 
 /// Requests for encryption that a client may make before it goes on in the clear: one of each kind, as in Postgres.
@@ -25,7 +26,7 @@ const ENCRYPTION_REQUESTS_MAX: usize = 2;
 /// A connection that has not said yet what it wants.
 pub(crate) struct Arrival {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) seat: Seat,
@@ -58,7 +59,7 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
     let (inbox, outbox) = (Inbox::default(), Outbox::default());
     let mut arrival = Arrival {
         worker,
-        stream,
+        stream: Stream::Plain(stream),
         inbox,
         outbox,
         seat,

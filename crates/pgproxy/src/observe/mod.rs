@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use paceline_pgwire::startup::Packet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::buffer::{Inbox, Outbox};
 use crate::client::startup::Arrival;
 use crate::error::Refusal;
 use crate::proxy::Proxy;
+use crate::stream::Stream;
 use tap::Tap;
 
 /// How long a last word, or a cancel request, may take.
@@ -27,7 +27,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client and its own server connection.
 struct Relay {
     arrival: Arrival,
-    server: TcpStream,
+    server: Stream,
     server_in: Inbox,
     server_out: Outbox,
     tap: Tap,
@@ -119,7 +119,7 @@ pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
     }
 }
 
-async fn connect(proxy: &Proxy) -> Result<TcpStream, Refusal> {
+async fn connect(proxy: &Proxy) -> Result<Stream, Refusal> {
     let counters = &proxy.pool.counters;
     match proxy.server.connect_in_time().await {
         Ok(stream) => {

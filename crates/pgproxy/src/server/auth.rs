@@ -6,12 +6,12 @@ use std::io;
 use paceline_pgwire::auth::ClientAuth;
 use paceline_pgwire::backend::Backend;
 use paceline_pgwire::{Limits, Piece, Reader};
-use tokio::net::TcpStream;
 
 use super::connection::Reported;
 use crate::buffer::{Inbox, Outbox, Spares};
 use crate::config::DatabaseUrl;
 use crate::error::Unavailable;
+use crate::stream::Stream;
 
 /// What the server told before it was ready.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) enum Failure {
 
 /// Sends what is in the outbox and talks until the server is ready for queries.
 pub(super) async fn log_in(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     inbox: &mut Inbox,
     outbox: &mut Outbox,
     database: &DatabaseUrl,

@@ -14,6 +14,7 @@ use crate::buffer::{Inbox, Outbox};
 use crate::config::{Config, DatabaseUrl};
 use crate::error::Unavailable;
 use crate::settings::Settings;
+use crate::stream::Stream;
 
 /// A connection is closed up to this share of its life early, so that those opened together do not go together.
 const LIFETIME_JITTER: f32 = 0.1;
@@ -48,7 +49,7 @@ impl Server {
     }
 
     /// Connects, no more.
-    pub(crate) async fn connect_in_time(&self) -> Result<TcpStream, Unavailable> {
+    pub(crate) async fn connect_in_time(&self) -> Result<Stream, Unavailable> {
         let (place, limit) = (self.place(), self.connect_timeout);
         match timeout(limit, self.connect()).await {
             Ok(connected) => connected.map_err(|source| Unavailable::Connect { place, source }),
@@ -61,12 +62,12 @@ impl Server {
         format!("{host}:{port}")
     }
 
-    /// A bare TCP connection to the server.
-    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
+    /// A bare connection to the server.
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
         let DatabaseUrl { host, port, .. } = &self.database;
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         paceline_listen::tune(&stream);
-        Ok(stream)
+        Ok(Stream::Plain(stream))
     }
 
     async fn open_in_time(&self, worker: usize) -> Result<Opened, Unavailable> {

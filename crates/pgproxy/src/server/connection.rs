@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use paceline_pgwire::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::PreparedSet;
 use crate::buffer::{Inbox, Outbox};
@@ -15,6 +14,7 @@ use crate::client::StatementId;
 use crate::pool::Pooled;
 use crate::session::{Expect, Note};
 use crate::settings::Settings;
+use crate::stream::Stream;
 
 /// What the last ReadyForQuery said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) type Reported = Vec<(Box<[u8]>, Box<[u8]>)>;
 /// See the module.
 pub(crate) struct ServerConnection {
     /// `None` only when moving it to another reactor has failed: then it is dead.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) reader: Reader,
@@ -67,7 +67,7 @@ pub(crate) struct ServerConnection {
 
 /// What is known when a connection has just been opened.
 pub(super) struct Fresh {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) inbox: Inbox,
     pub(super) reported: Reported,
     pub(super) cancel_key: CancelKey,
@@ -101,7 +101,7 @@ impl ServerConnection {
     }
 
     /// The socket and the buffers, borrowed side by side.
-    pub(crate) fn io(&mut self) -> io::Result<(&mut TcpStream, &mut Inbox, &mut Outbox)> {
+    pub(crate) fn io(&mut self) -> io::Result<(&mut Stream, &mut Inbox, &mut Outbox)> {
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         Ok((stream, &mut self.inbox, &mut self.outbox))
     }
@@ -120,27 +120,17 @@ impl ServerConnection {
     /// Gets it ready for a client on `worker`: registers it there, and looks whether it is still alive. A server has
     /// nothing to say to an idle session; if it does, that is its last word, or something that we had better not guess.
     pub(crate) fn wake(&mut self, worker: usize) -> io::Result<()> {
-        let mut byte = [0];
-        let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        let (stream, read) = if self.worker == worker {
-            let read = stream.try_read(&mut byte);
-            (stream, read)
+        let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
+        if self.worker == worker {
+            stream.check_silent()?;
         } else {
-            let stream = stream.into_std()?;
-            // The new reactor does not know yet whether there is something to read.
-            let read = io::Read::read(&mut &stream, &mut byte);
+            let mut detached = stream.detach()?;
+            detached.check_silent()?;
             self.worker = worker;
-            (TcpStream::from_std(stream)?, read)
-        };
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.stream = Some(stream);
-                Ok(())
-            }
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Err(io::ErrorKind::InvalidData.into()),
-            Err(error) => Err(error),
+            stream = detached.attach()?;
         }
+        self.stream = Some(stream);
+        Ok(())
     }
 
     /// Whether the server may have something to do, or to say, that was not read yet.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::Seat;
 use crate::client::Client;
+use crate::stream::DetachedStream;
 
 /// A client on its way to a worker. Its seat there is taken already, so that the mailbox is bounded by the number of
 /// clients.
@@ -19,7 +20,7 @@ pub(crate) enum Parcel {
         seat: Seat,
     },
     /// Logged in, between two transactions.
-    Client(Box<Client<std::net::TcpStream>>),
+    Client(Box<Client<DetachedStream>>),
 }
 
 /// A worker's mailbox.

@@ -1,0 +1,5 @@
+//! TLS (rustls), on both sides.
+
+mod stream;
+
+pub(crate) use stream::TlsStream;
