@@ -107,11 +107,11 @@ fn settings(effective: &[Effective]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut section = "";
     for Effective { key, value, origin } in effective {
-        let (of, name) = key.rsplit_once('.').unwrap_or(("", key));
+        let (of, name) = key.rsplit_once('.').unwrap_or(("", key.as_str()));
         if of != section {
             section = of;
             lines.push(String::new());
-            lines.push(terminal::strong(&format!("[{section}]")));
+            lines.push(terminal::strong(&header(section)));
         }
         let origin = match origin {
             Origin::Default => "default".to_owned(),
@@ -123,4 +123,12 @@ fn settings(effective: &[Effective]) -> Vec<String> {
         });
     }
     lines
+}
+
+/// `[postgres]`, or `[[postgres.users]]` for each of its rows.
+fn header(section: &str) -> String {
+    match section.rsplit_once('[') {
+        Some((array, _)) => format!("[[{array}]]"),
+        None => format!("[{section}]"),
+    }
 }

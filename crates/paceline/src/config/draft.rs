@@ -320,7 +320,7 @@ impl Check<'_> {
             let set = self
                 .origins
                 .iter()
-                .find(|(key, _)| keys::section_of(key) == section);
+                .find(|(key, _)| key.split('.').next() == Some(section));
             if let (false, Some((key, origin))) = (runs, set) {
                 let message = format!("it has no effect, because {switch} is not set");
                 self.problems

@@ -13,41 +13,49 @@ use super::input::Input;
 use super::problem::Origin;
 use super::units;
 
-/// The place of a value in the draft.
-type At<T> = fn(&mut Draft) -> &mut T;
+/// The place of a value in the draft: in that of the whole, or in that of one row of an array of tables.
+type At<T, D> = fn(&mut D) -> &mut T;
 
 /// What a key takes.
-pub(super) enum Field {
-    Flag(At<bool>),
-    Count(At<usize>, RangeInclusive<usize>),
-    SmallCount(At<u32>, RangeInclusive<u32>),
+#[expect(
+    dead_code,
+    reason = "the first optional values are in the rows of postgres.databases"
+)]
+pub(super) enum Field<D: 'static = Draft> {
+    Flag(At<bool, D>),
+    Count(At<usize, D>, RangeInclusive<usize>),
+    /// A number that need not be set.
+    OptionalCount(At<Option<usize>, D>, RangeInclusive<usize>),
+    SmallCount(At<u32, D>, RangeInclusive<u32>),
     /// The range is in milliseconds.
-    Duration(At<Duration>, RangeInclusive<u64>),
+    Duration(At<Duration, D>, RangeInclusive<u64>),
+    /// A duration that need not be set.
+    OptionalDuration(At<Option<Duration>, D>, RangeInclusive<u64>),
     /// In bytes.
-    Size(At<usize>, RangeInclusive<usize>),
-    Address(At<SocketAddr>),
-    Path(At<Option<PathBuf>>),
+    Size(At<usize, D>, RangeInclusive<usize>),
+    Address(At<SocketAddr, D>),
+    Path(At<Option<PathBuf>, D>),
     /// One of a few words.
-    Choice(&'static [&'static str], Text),
+    Choice(&'static [&'static str], Text<D>),
     /// Text that another crate parses. The form says what it may look like.
-    Parsed(&'static str, Text),
+    Parsed(&'static str, Text<D>),
     /// The same, and it is never shown.
-    Secret(&'static str, Text),
+    Secret(&'static str, Text<D>),
     /// A list of texts that another crate parses, one by one.
-    List(&'static str, List),
+    List(&'static str, List<D>),
 }
 
 /// How one text is parsed into the draft, and shown.
-pub(super) struct Text {
-    pub(super) set: fn(&mut Draft, &str) -> Result<(), String>,
-    pub(super) show: fn(&Draft) -> Option<String>,
+pub(super) struct Text<D: 'static = Draft> {
+    pub(super) set: fn(&mut D, &str) -> Result<(), String>,
+    pub(super) show: fn(&D) -> Option<String>,
 }
 
 /// How a list is emptied, filled and shown.
-pub(super) struct List {
-    pub(super) clear: fn(&mut Draft),
-    pub(super) push: fn(&mut Draft, &str) -> Result<(), String>,
-    pub(super) show: fn(&Draft) -> Vec<String>,
+pub(super) struct List<D: 'static = Draft> {
+    pub(super) clear: fn(&mut D),
+    pub(super) push: fn(&mut D, &str) -> Result<(), String>,
+    pub(super) show: fn(&D) -> Vec<String>,
 }
 
 /// Why a value was refused. The place is that of an element within a list, where it is known.
@@ -66,9 +74,9 @@ impl From<String> for Refusal {
     }
 }
 
-impl Field {
+impl<D: 'static> Field<D> {
     /// Reads a value into the draft.
-    pub(super) fn set(&self, draft: &mut Draft, input: &Input) -> Result<(), Vec<Refusal>> {
+    pub(super) fn set(&self, draft: &mut D, input: &Input) -> Result<(), Vec<Refusal>> {
         if let Self::List(form, list) = self {
             return self.set_list(draft, form, list, input);
         }
@@ -77,11 +85,15 @@ impl Field {
     }
 
     /// The value as it stands in the draft, in the form in which it would be configured. None: nothing is set.
-    pub(super) fn show(&self, draft: &mut Draft) -> Option<String> {
+    pub(super) fn show(&self, draft: &mut D) -> Option<String> {
         match self {
             Self::Flag(at) => Some(at(draft).to_string()),
             Self::Count(at, _) => Some(at(draft).to_string()),
+            Self::OptionalCount(at, _) => at(draft).map(|count| count.to_string()),
             Self::SmallCount(at, _) => Some(at(draft).to_string()),
+            Self::OptionalDuration(at, _) => {
+                at(draft).map(|duration| quoted(&units::show_duration(duration)))
+            }
             Self::Duration(at, _) => Some(quoted(&units::show_duration(*at(draft)))),
             Self::Size(at, _) => Some(quoted(&units::show_size(*at(draft) as u64))),
             Self::Address(at) => Some(quoted(&at(draft).to_string())),
@@ -102,13 +114,13 @@ impl Field {
     pub(super) fn form(&self) -> String {
         match self {
             Self::Flag(_) => "true or false".to_owned(),
-            Self::Count(_, range) => {
+            Self::Count(_, range) | Self::OptionalCount(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
             Self::SmallCount(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
-            Self::Duration(..) => units::DURATION_FORM.to_owned(),
+            Self::Duration(..) | Self::OptionalDuration(..) => units::DURATION_FORM.to_owned(),
             Self::Size(..) => units::SIZE_FORM.to_owned(),
             Self::Address(_) => ADDRESS_FORM.to_owned(),
             Self::Path(_) => "the path of a file".to_owned(),
@@ -125,9 +137,11 @@ impl Field {
     pub(super) fn kind(&self) -> String {
         match self {
             Self::Flag(_) => "boolean".to_owned(),
-            Self::Count(_, range) => format!("number, {} to {}", range.start(), range.end()),
+            Self::Count(_, range) | Self::OptionalCount(_, range) => {
+                format!("number, {} to {}", range.start(), range.end())
+            }
             Self::SmallCount(_, range) => format!("number, {} to {}", range.start(), range.end()),
-            Self::Duration(_, range) => {
+            Self::Duration(_, range) | Self::OptionalDuration(_, range) => {
                 format!(
                     "duration, {} to {}",
                     shown_millis(range.start()),
@@ -147,22 +161,16 @@ impl Field {
         }
     }
 
-    fn set_single(&self, draft: &mut Draft, input: &Input) -> Result<(), String> {
+    fn set_single(&self, draft: &mut D, input: &Input) -> Result<(), String> {
         let text = || input.text().ok_or_else(|| self.unexpected(input));
         match self {
             Self::Flag(at) => *at(draft) = self.flag(input)?,
             Self::Count(at, range) => *at(draft) = self.number(input, range)?,
             Self::SmallCount(at, range) => *at(draft) = self.number(input, range)?,
-            Self::Duration(at, range) => {
-                let duration = units::parse_duration(self.with_unit(input)?)?;
-                let limits =
-                    Duration::from_millis(*range.start())..=Duration::from_millis(*range.end());
-                if !limits.contains(&duration) {
-                    let shown = units::show_duration(duration);
-                    let (low, high) = (shown_millis(range.start()), shown_millis(range.end()));
-                    return Err(format!("{shown} is out of range, which is {low} to {high}"));
-                }
-                *at(draft) = duration;
+            Self::OptionalCount(at, range) => *at(draft) = Some(self.number(input, range)?),
+            Self::Duration(at, range) => *at(draft) = self.duration(input, range)?,
+            Self::OptionalDuration(at, range) => {
+                *at(draft) = Some(self.duration(input, range)?);
             }
             Self::Size(at, range) => {
                 let bytes = units::parse_size(self.with_unit(input)?)?;
@@ -199,9 +207,9 @@ impl Field {
 
     fn set_list(
         &self,
-        draft: &mut Draft,
+        draft: &mut D,
         form: &str,
-        list: &List,
+        list: &List<D>,
         input: &Input,
     ) -> Result<(), Vec<Refusal>> {
         let elements: Vec<(Input, Option<Origin>)> = match input {
@@ -257,6 +265,17 @@ impl Field {
         number
             .filter(|number| range.contains(number))
             .ok_or_else(|| self.unexpected(input))
+    }
+
+    fn duration(&self, input: &Input, range: &RangeInclusive<u64>) -> Result<Duration, String> {
+        let duration = units::parse_duration(self.with_unit(input)?)?;
+        let limits = Duration::from_millis(*range.start())..=Duration::from_millis(*range.end());
+        if !limits.contains(&duration) {
+            let shown = units::show_duration(duration);
+            let (low, high) = (shown_millis(range.start()), shown_millis(range.end()));
+            return Err(format!("{shown} is out of range, which is {low} to {high}"));
+        }
+        Ok(duration)
     }
 
     /// The text of a value with a unit. A bare number gets told which unit it lacks.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::input::{Input, Setting};
 use super::problem::{Origin, Problem};
@@ -71,6 +71,19 @@ impl Reader<'_> {
         }
     }
 
+    /// One table of an array of tables. A table within it is no value that any key takes.
+    fn row(&self, row: &Spanned<DeValue<'_>>) -> Option<(Vec<Setting>, Origin)> {
+        let DeValue::Table(table) = row.get_ref() else {
+            return None;
+        };
+        let settings = table.iter().map(|(key, value)| Setting {
+            path: key.get_ref().to_string(),
+            input: self.input(value),
+            origin: self.places.origin(key.span()),
+        });
+        Some((settings.collect(), self.places.origin(row.span())))
+    }
+
     fn input(&self, value: &Spanned<DeValue<'_>>) -> Input {
         match value.get_ref() {
             DeValue::String(text) => Input::Text(text.to_string()),
@@ -80,6 +93,9 @@ impl Reader<'_> {
                 Err(_) => Input::Integer(number.as_str().to_owned()),
             },
             DeValue::Boolean(flag) => Input::Flag(*flag),
+            DeValue::Array(elements) if is_of_tables(elements) => {
+                Input::Tables(elements.iter().filter_map(|row| self.row(row)).collect())
+            }
             DeValue::Array(elements) => Input::List(
                 elements
                     .iter()
@@ -91,6 +107,14 @@ impl Reader<'_> {
             DeValue::Table(_) => Input::Other("a table"),
         }
     }
+}
+
+/// Whether it was written as `[[…]]`, or in another way that means the same.
+fn is_of_tables(elements: &DeArray<'_>) -> bool {
+    !elements.is_empty()
+        && elements
+            .iter()
+            .all(|element| matches!(element.get_ref(), DeValue::Table(_)))
 }
 
 /// Turns byte offsets into lines and columns.

@@ -19,6 +19,8 @@ pub(super) enum Input {
     Flag(bool),
     /// Each element knows its own place.
     List(Vec<(Input, Origin)>),
+    /// `[[postgres.users]]`: tables, each with its settings, whose paths begin within it.
+    Tables(Vec<(Vec<Setting>, Origin)>),
     /// From the environment or the command line, where everything is text and the key says what it means.
     Untyped(String),
     /// A kind of value that no key takes, named in words.
@@ -34,6 +36,7 @@ impl Input {
             Self::Integer(digits) => format!("the number {digits}"),
             Self::Flag(flag) => format!("the boolean {flag}"),
             Self::List(_) => "a list".to_owned(),
+            Self::Tables(_) => "a list of tables".to_owned(),
             Self::Other(kind) => (*kind).to_owned(),
         }
     }

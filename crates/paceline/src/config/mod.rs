@@ -11,6 +11,8 @@ mod keys;
 mod nearest;
 mod problem;
 pub(crate) mod reference;
+#[allow(dead_code)]
+mod rows;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
@@ -24,6 +26,7 @@ pub(crate) use problem::{Origin, Problem, Severity};
 
 use draft::Draft;
 use input::{Input, Setting};
+use rows::Heard;
 
 /// Where settings come from, the strongest last.
 #[derive(Debug, Default)]
@@ -63,7 +66,8 @@ pub(crate) struct Loaded {
 /// The value of a key that is in effect.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Effective {
-    pub(crate) key: &'static str,
+    /// The dotted path; in an array of tables, `postgres.users[0].name`.
+    pub(crate) key: String,
     /// As it would be written in the file. None: not set, and there is no default.
     pub(crate) value: Option<String>,
     #[serde(flatten)]
@@ -89,8 +93,12 @@ pub(crate) fn load(sources: Sources) -> Loaded {
     // 2. Let each key read its values, also those that a stronger source overwrites: a mistake is a mistake.
     let mut draft = Draft::default();
     let mut origins = BTreeMap::new();
+    let mut heard = Heard {
+        origins: &mut origins,
+        problems: &mut problems,
+    };
     for setting in settings {
-        apply(setting, &mut draft, &mut origins, &mut problems);
+        apply(setting, &mut draft, &mut heard);
     }
     // 3. Read what is named, and compare what belongs together.
     let config = draft
@@ -109,7 +117,7 @@ pub(crate) fn load(sources: Sources) -> Loaded {
 }
 
 /// Where each key that somebody set was set last.
-pub(crate) type Origins = BTreeMap<&'static str, Origin>;
+pub(crate) type Origins = BTreeMap<String, Origin>;
 
 fn read_file(path: &PathBuf, settings: &mut Vec<Setting>, problems: &mut Vec<Problem>) {
     let name = path.display().to_string();
@@ -140,7 +148,20 @@ fn read_file(path: &PathBuf, settings: &mut Vec<Setting>, problems: &mut Vec<Pro
     }
 }
 
-fn apply(setting: Setting, draft: &mut Draft, origins: &mut Origins, problems: &mut Vec<Problem>) {
+fn apply(setting: Setting, draft: &mut Draft, heard: &mut Heard<'_>) {
+    if let Some(array) = keys::array(&setting.path) {
+        return match setting.input {
+            Input::Tables(rows) => array.fill(draft, rows, heard),
+            input => heard.no_tables(array, &input, setting.origin),
+        };
+    }
+    if let (Some((array, name, key)), false) = (
+        keys::within_array(&setting.path),
+        matches!(setting.origin, Origin::File { .. }),
+    ) {
+        let (name, path) = (name.to_owned(), key.to_owned());
+        return array.set(draft, &name, Setting { path, ..setting }, heard);
+    }
     let Setting {
         path,
         input,
@@ -152,20 +173,15 @@ fn apply(setting: Setting, draft: &mut Draft, origins: &mut Origins, problems: &
             .rsplit_once('.')
             .is_none_or(|(s, _)| keys::section_exists(s));
         if in_known_section || !matches!(origin, Origin::File { .. }) {
-            problems.push(unknown_key(&path, origin));
+            heard.problems.push(unknown_key(&path, origin));
         }
         return;
     };
     match key.field.set(draft, &input) {
         Ok(()) => {
-            origins.insert(key.path, origin);
+            heard.origins.insert(key.path.to_owned(), origin);
         }
-        Err(refusals) => {
-            for refusal in refusals {
-                let origin = refusal.place.unwrap_or_else(|| origin.clone());
-                problems.push(Problem::error(origin, Some(key.path), refusal.message));
-            }
-        }
+        Err(refusals) => heard.refuse(key.path, &origin, refusals),
     }
 }
 
@@ -186,6 +202,9 @@ fn unknown_key(path: &str, origin: Origin) -> Problem {
 
 fn unknown_section(section: &str, origin: Origin) -> Problem {
     let problem = Problem::error(origin, None, format!("there is no section [{section}]"));
+    if keys::array(section).is_some() {
+        return problem.hint(format!("There are several: write [[{section}]]"));
+    }
     match nearest::nearest(section, keys::sections()) {
         Some(near) => problem.hint(format!("Did you mean [{near}]?")),
         None => problem.hint(format!(
@@ -196,12 +215,22 @@ fn unknown_section(section: &str, origin: Origin) -> Problem {
 }
 
 fn effective(mut draft: Draft, origins: &Origins) -> Vec<Effective> {
-    keys::KEYS
-        .iter()
-        .map(|key| Effective {
-            key: key.path,
-            value: key.field.show(&mut draft),
-            origin: origins.get(key.path).cloned().unwrap_or(Origin::Default),
-        })
-        .collect()
+    let mut settings = Vec::new();
+    let mut tell = |key: String, value| {
+        let origin = origins.get(&key).cloned().unwrap_or(Origin::Default);
+        settings.push(Effective { key, value, origin });
+    };
+    for section in keys::SECTIONS {
+        for key in section.keys {
+            tell(key.path.to_owned(), key.field.show(&mut draft));
+        }
+        for array in section.arrays {
+            for (number, row) in array.show(&mut draft).into_iter().enumerate() {
+                for (key, value) in row {
+                    tell(rows::path_of(array.path(), number, key), value);
+                }
+            }
+        }
+    }
+    settings
 }

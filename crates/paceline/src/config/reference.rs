@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::draft::Draft;
-use super::keys::{KEYS, SECTIONS};
-use super::{environment, keys};
+use super::environment;
+use super::keys::{SECTIONS, Section};
+use super::rows::Array;
 
 const HEAD: &str = "\
 # Configuration
@@ -30,28 +31,10 @@ This page is printed by `paceline check --reference`.
 pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut defaults = Draft::default();
-    for (section, about) in SECTIONS {
-        let title = if section.is_empty() {
-            "Top level".to_owned()
-        } else {
-            format!("`[{section}]`")
-        };
-        let _ = write!(
-            page,
-            "\n## {title}\n\n{about}\n\n| key | kind | default | meaning |\n|---|---|---|---|\n"
-        );
-        for key in KEYS
-            .iter()
-            .filter(|key| keys::section_of(key.path) == *section)
-        {
-            let name = key.path.rsplit('.').next().unwrap_or(key.path);
-            let default = match (key.default_text, key.field.show(&mut defaults)) {
-                (Some(text), _) => text.to_owned(),
-                (None, Some(value)) => format!("`{value}`"),
-                (None, None) => "none".to_owned(),
-            };
-            let (kind, about) = (key.field.kind(), key.about);
-            let _ = writeln!(page, "| `{name}` | {kind} | {default} | {about} |");
+    for section in SECTIONS {
+        write_section(&mut page, section, &mut defaults);
+        for array in section.arrays {
+            write_array(&mut page, *array);
         }
     }
     let _ = write!(page, "\n## Example\n\n```toml\n{EXAMPLE}```\n");
@@ -61,6 +44,40 @@ pub(crate) fn page() -> String {
         environment::variable("gateway.upstream")
     );
     page
+}
+
+fn write_section(page: &mut String, section: &Section, defaults: &mut Draft) {
+    let title = match section.name {
+        "" => "Top level".to_owned(),
+        name => format!("`[{name}]`"),
+    };
+    write_head(page, &title, section.about);
+    for key in section.keys {
+        let name = key.path.rsplit('.').next().unwrap_or(key.path);
+        let default = match (key.default_text, key.field.show(defaults)) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(value)) => format!("`{value}`"),
+            (None, None) => "none".to_owned(),
+        };
+        let (kind, about) = (key.field.kind(), key.about);
+        let _ = writeln!(page, "| `{name}` | {kind} | {default} | {about} |");
+    }
+}
+
+fn write_array(page: &mut String, array: &dyn Array) {
+    write_head(page, &format!("`[[{}]]`", array.path()), array.about());
+    for column in array.columns() {
+        let default = column.default.as_deref().unwrap_or("none");
+        let (name, kind, about) = (column.name, column.kind, column.about);
+        let _ = writeln!(page, "| `{name}` | {kind} | {default} | {about} |");
+    }
+}
+
+fn write_head(page: &mut String, title: &str, about: &str) {
+    let _ = write!(
+        page,
+        "\n## {title}\n\n{about}\n\n| key | kind | default | meaning |\n|---|---|---|---|\n"
+    );
 }
 
 /// A file that is complete and right; a test loads it.

@@ -523,7 +523,7 @@ fn a_file_that_cannot_be_read_is_a_problem() {
 #[test]
 fn every_key_takes_its_own_default_back() {
     let mut defaults = Draft::default();
-    for key in keys::KEYS {
+    for key in keys::all() {
         let Some(shown) = key.field.show(&mut defaults) else {
             continue;
         };
@@ -539,7 +539,7 @@ fn every_key_takes_its_own_default_back() {
 
 #[test]
 fn every_key_has_a_section_a_text_and_a_place_of_its_own() {
-    for (at, key) in keys::KEYS.iter().enumerate() {
+    for (at, key) in keys::all().enumerate() {
         assert!(
             keys::section_exists(keys::section_of(key.path)),
             "{}",
@@ -547,7 +547,7 @@ fn every_key_has_a_section_a_text_and_a_place_of_its_own() {
         );
         assert!(key.about.ends_with('.'), "{}", key.path);
         assert!(
-            keys::KEYS[..at].iter().all(|other| other.path != key.path),
+            keys::all().take(at).all(|other| other.path != key.path),
             "{} twice",
             key.path
         );
