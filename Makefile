@@ -5,7 +5,7 @@ export NODE_PATH := $(CURDIR)/crates/pgproxy/tests/drivers/node_modules:/usr/sha
 FUZZ_SECONDS ?= 60
 DEMO_ARGS ?=
 
-.PHONY: help demo build test lint bench soak fuzz test-fresh setup setup-tests clean
+.PHONY: help demo build test lint bench bench-pg soak fuzz test-fresh setup setup-tests clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -33,6 +33,9 @@ lint: setup ## rustfmt, clippy and rustdoc, warnings denied
 
 bench: setup ## micro-benchmarks of the hot paths, nanoseconds each
 	$(CARGO) bench --locked -p paceline-pgwire -p paceline-sql -p paceline-journal --benches
+
+bench-pg: build ## pgbench through Paceline, PgBouncer and others in turns, 15 minutes (BENCH_QUICK=1: 2)
+	@PYTHONDONTWRITEBYTECODE=1 python3 bench/pg.py
 
 soak: setup ## the proxy alone for three minutes: values of 1 GiB, 2,000 idle clients, dying server sessions
 	$(CARGO) run --locked -p paceline-pgproxy --example soak
