@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use paceline_journal::Journal;
 use paceline_listen::{bind, drain};
-use paceline_pgproxy::{Config, DatabaseUrl, Proxy};
+use paceline_pgproxy::{Config, Database, DatabaseUrl, Proxy};
 use paceline_sql::{Limits, Statements};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workers = arguments.next().map_or(Ok(1), |number| number.parse())?;
     let pool_size = arguments.next().map_or(Ok(20), |number| number.parse())?;
     let config = Config {
-        database,
+        databases: vec![Database::new(database)],
         workers,
         pool_size,
         ..Config::default()

@@ -17,6 +17,15 @@ pub enum Error {
         /// The address to listen on.
         listen: SocketAddr,
     },
+    /// There is nothing to connect to.
+    #[error("no database is configured")]
+    NoDatabase,
+    /// It could not be told which one clients mean.
+    #[error("the database \"{name}\" is configured twice")]
+    DatabaseTwice {
+        /// The name that two have.
+        name: String,
+    },
     /// A number that makes no sense.
     #[error("{setting} must be at least 1")]
     Zero {
@@ -238,7 +247,15 @@ impl Refusal {
             SqlState::INVALID_CATALOG_NAME,
             format!("database \"{name}\" does not exist"),
         )
-        .hint("Clients reach the database of the database URL only.")
+        .hint("Clients reach the databases that are configured here.")
+    }
+
+    pub(crate) fn too_many_targets(max: usize) -> Self {
+        Self::new(
+            SqlState::TOO_MANY_CONNECTIONS,
+            format!("too many different databases and users are in use: there can be {max} pools"),
+        )
+        .hint("Trying again works when another pool has not been used for a minute.")
     }
 
     pub(crate) fn too_many_clients(max: usize) -> Self {

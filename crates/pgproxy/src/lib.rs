@@ -11,6 +11,7 @@ mod buffer;
 mod cancel;
 mod client;
 mod config;
+mod databases;
 mod error;
 mod observe;
 mod pool;
@@ -23,7 +24,8 @@ mod stream;
 mod tls;
 mod worker;
 
-pub use config::{Config, DatabaseUrl, DatabaseUrlError, Mode};
+pub use config::{ANY, Config, Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, User};
+pub use databases::Changes;
 pub use error::{Error, Unavailable};
 pub use pool::PoolSnapshot;
 pub use proxy::{Proxy, Stats};

@@ -1,8 +1,7 @@
 //! The proxy: what all its workers share.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use paceline_journal::Journal;
@@ -13,28 +12,26 @@ use tokio::sync::Semaphore;
 
 use crate::cancel::CancelKeys;
 use crate::client::{Authenticator, StatementTable};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Database, Mode};
+use crate::databases::{Changes, Databases, Target};
 use crate::error::{Error, Unavailable};
-use crate::pool::{Grant, Pool, PoolLimits, PoolSnapshot};
+use crate::pool::{Grant, PoolSnapshot};
 use crate::random::Random;
-use crate::server::{Opened, Reported, Server};
-use crate::settings::{Settings, SettingsTable};
+use crate::settings::SettingsTable;
 use crate::worker::{Mailbox, Worker, Workers};
 
 /// At home at no worker: the first one to take it moves it.
 const NO_WORKER: usize = usize::MAX;
 /// Huge texts that are parsed at once, on threads of their own.
 const LEARNING_MAX: usize = 2;
-/// Sets of settings whose parameter statuses are remembered.
-const STATUSES_MAX: usize = 1024;
 
 /// The Postgres half of Paceline.
 pub struct Proxy {
-    pub(crate) config: Config,
+    /// As it was at the start, for what stays so until the end; `databases` has the one in force.
+    pub(crate) config: Arc<Config>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) shapes: Arc<Statements>,
-    pub(crate) pool: Arc<Pool<Opened>>,
-    pub(crate) server: Server,
+    pub(crate) databases: Databases,
     pub(crate) settings: SettingsTable,
     pub(crate) statements: StatementTable,
     pub(crate) cancel_keys: Arc<CancelKeys>,
@@ -46,7 +43,6 @@ pub struct Proxy {
     pub(crate) server_limits: Limits,
     pub(crate) learning: Semaphore,
     pub(crate) traffic: Traffic,
-    statuses: Mutex<HashMap<u64, Arc<Reported>>>,
 }
 
 /// Bytes that have passed.
@@ -82,15 +78,11 @@ impl Proxy {
     ) -> Result<Arc<Self>, Error> {
         check(&config)?;
         let random = Random::open().map_err(Error::Random)?;
-        let authenticator = Authenticator::new(&config.database, &random).map_err(Error::Random)?;
+        let authenticator =
+            Authenticator::new(config.main_url(), &random).map_err(Error::Random)?;
         let settings = SettingsTable::new();
-        let limits = PoolLimits {
-            size: config.pool_size,
-            idle_timeout: config.idle_timeout,
-        };
         Ok(Arc::new(Self {
-            pool: Pool::new(limits),
-            server: Server::new(&config, settings.neutral()),
+            databases: Databases::new(config.clone(), settings.neutral()),
             settings,
             statements: StatementTable::new(),
             cancel_keys: CancelKeys::new(),
@@ -102,10 +94,9 @@ impl Proxy {
             server_limits: Limits::backend(),
             learning: Semaphore::new(LEARNING_MAX),
             traffic: Traffic::default(),
-            statuses: Mutex::default(),
             journal,
             shapes: statements,
-            config,
+            config: Arc::new(config),
         }))
     }
 
@@ -116,17 +107,20 @@ impl Proxy {
     ///
     /// Why there is no session. The proxy can be used all the same: it tries again for each client.
     pub async fn check(&self) -> Result<(), Unavailable> {
-        let database = &self.config.database;
+        let Some(main) = self.databases.main() else {
+            return Ok(());
+        };
+        let (server, settings) = (&main.server, main.settings());
         match self.config.mode {
-            Mode::Observe if database.password.is_none() => {
-                self.server.connect_in_time().await.map(drop)
+            Mode::Observe if server.url().password.is_none() => {
+                server.connect_in_time(&settings).await.map(drop)
             }
-            Mode::Observe => self.server.open(NO_WORKER).await.map(drop),
+            Mode::Observe => server.open(&settings, NO_WORKER).await.map(drop),
             Mode::Transaction => {
                 // Anything but the right to open one means that there are connections already.
-                if let Grant::Open(place) = self.pool.check_out(NO_WORKER, 0) {
-                    let connection = self.server.open(NO_WORKER).await?;
-                    self.review_statuses(&connection.reported);
+                if let Grant::Open(place) = main.pool.check_out(NO_WORKER, 0) {
+                    let connection = server.open(&settings, NO_WORKER).await?;
+                    main.review_statuses(&connection.reported);
                     drop(place.opened(connection));
                 }
                 Ok(())
@@ -149,23 +143,34 @@ impl Proxy {
         }
     }
 
-    /// The configuration it was made with.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// The configuration that is in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.databases.config()
+    }
+
+    /// Exchanges the configuration. Clients and their transactions go on. Connections to where no database is any more, or
+    /// with other credentials, are closed when they come back; limits hold at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proxy::new`]. Then nothing has changed.
+    pub fn reload(&self, config: Config) -> Result<Changes, Error> {
+        check(&config)?;
+        Ok(self.databases.reload(config))
     }
 
     /// The pools and their numbers. In observe mode, the connections of the clients.
     pub fn pools(&self) -> Vec<PoolSnapshot> {
-        let mut pool = PoolSnapshot {
-            database: self.config.database.database.clone(),
-            user: self.config.database.user.clone(),
-            ..self.pool.snapshot(Instant::now())
+        let (targets, now) = (self.databases.targets(), Instant::now());
+        let snapshot = |target: &Arc<Target>| {
+            let mut pool = target.snapshot(now);
+            if self.config.mode == Mode::Observe {
+                let observed = target.pool.counters.observed.load(Ordering::Relaxed);
+                (pool.max, pool.open, pool.used) = (None, observed, observed);
+            }
+            pool
         };
-        if self.config.mode == Mode::Observe {
-            let observed = self.pool.counters.observed.load(Ordering::Relaxed);
-            (pool.max, pool.open, pool.used) = (None, observed, observed);
-        }
-        vec![pool]
+        targets.iter().map(snapshot).collect()
     }
 
     /// What is counted beside the pools.
@@ -180,38 +185,6 @@ impl Proxy {
             bytes_from_servers_total: self.traffic.from_servers.load(Ordering::Relaxed),
         }
     }
-
-    /// What a server reports under these settings, if that is known.
-    pub(crate) fn statuses(&self, settings: &Settings) -> Option<Arc<Reported>> {
-        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        statuses.get(&settings.id).cloned()
-    }
-
-    /// Remembers what a server reports under these settings.
-    pub(crate) fn remember_statuses(
-        &self,
-        settings: &Settings,
-        reported: &Reported,
-    ) -> Arc<Reported> {
-        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        if statuses.len() >= STATUSES_MAX {
-            statuses.clear();
-        }
-        let reported = Arc::new(reported.clone());
-        statuses.insert(settings.id, Arc::clone(&reported));
-        reported
-    }
-
-    /// A new server connection reports something else than the ones before it: another version of the server, perhaps.
-    pub(crate) fn review_statuses(&self, fresh: &Reported) {
-        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        if statuses.get(&0).is_some_and(|known| **known != *fresh) {
-            statuses.clear();
-        }
-        if statuses.is_empty() {
-            statuses.insert(0, Arc::new(fresh.clone()));
-        }
-    }
 }
 
 impl std::fmt::Debug for Proxy {
@@ -223,7 +196,18 @@ impl std::fmt::Debug for Proxy {
 }
 
 fn check(config: &Config) -> Result<(), Error> {
-    if config.database.password.is_none()
+    let Some(main) = config.databases.first() else {
+        return Err(Error::NoDatabase);
+    };
+    let twice = |database: &&Database| {
+        let same = |other: &&Database| other.name == database.name;
+        config.databases.iter().filter(same).count() > 1
+    };
+    if let Some(database) = config.databases.iter().find(twice) {
+        let name = database.name.clone();
+        return Err(Error::DatabaseTwice { name });
+    }
+    if main.url.password.is_none()
         && config.mode == Mode::Transaction
         && !config.listen.ip().is_loopback()
     {

@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use paceline_pgproxy::{Config, DatabaseUrl, Error, Unavailable};
+use paceline_pgproxy::{Config, Database, DatabaseUrl, Error, Unavailable};
 use paceline_testkit::{
     Frame, PrivatePostgres, RawPg, frame, keepalive_timers, postgres, scram_postgres, wait_until,
 };
@@ -584,7 +584,9 @@ fn clients_prove_who_they_are() {
 fn a_proxy_open_to_all_is_refused() {
     let config = Config {
         listen: ([0, 0, 0, 0], 6432).into(),
-        database: DatabaseUrl::parse("postgres://u@127.0.0.1:1/d").unwrap(),
+        databases: vec![Database::new(
+            DatabaseUrl::parse("postgres://u@127.0.0.1:1/d").unwrap(),
+        )],
         ..Config::default()
     };
     let journal = paceline_journal::Journal::new(paceline_journal::Config::default());
@@ -718,7 +720,7 @@ fn the_connection_of_the_first_look_is_the_pools_first() {
     assert_eq!(rig.pool().connects_total, 1);
     let check = |password: Option<&str>| {
         let rig = before(scram_postgres("s3cret"), |config| {
-            config.database.password = password.map(Into::into);
+            config.databases[0].url.password = password.map(Into::into);
         });
         runtime().block_on(rig.proxy.check()).unwrap_err()
     };

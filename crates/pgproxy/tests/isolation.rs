@@ -38,7 +38,8 @@ fn value(frames: &[Frame]) -> String {
 
 /// A client whose startup packet holds these parameters, too.
 fn client_with(proxy: &Rig, parameters: &[(&str, &str)]) -> RawPg {
-    let database = &proxy.proxy.config().database;
+    let config = proxy.proxy.config();
+    let database = config.main_url();
     let mut all = vec![
         ("user", database.user.as_str()),
         ("database", &database.database),
@@ -180,7 +181,8 @@ fn startup_parameters_outlive_discard_all() {
 fn a_client_that_does_not_read_is_not_answered_without_end() {
     let proxy = start();
     let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
-    let database = &proxy.proxy.config().database;
+    let config = proxy.proxy.config();
+    let database = config.main_url();
     let startup = frame::startup(&[("user", &database.user), ("database", &database.database)]);
     client.write_all(&startup).unwrap();
     client

@@ -57,7 +57,7 @@ fn authentication_and_cancel_requests_pass_through() {
     let server = scram_postgres("s3cret");
     let rig = Rig::before(server, |config| {
         // Not needed, and not used: clients prove themselves to the server.
-        config.database.password = Some("wrong".into());
+        config.databases[0].url.password = Some("wrong".into());
         config.mode = Mode::Observe;
     });
     let login = |password| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use paceline_gateway::Upstream;
-use paceline_pgproxy::DatabaseUrl;
+use paceline_pgproxy::{Database, DatabaseUrl};
 use paceline_sql::TrustedFunction;
 
 use super::problem::{Origin, Problem};
@@ -155,7 +155,7 @@ impl Draft {
             ..self.gateway
         });
         let postgres = self.database.map(|database| paceline_pgproxy::Config {
-            database,
+            databases: vec![Database::new(database)],
             workers: self.workers,
             mode: match self.mode {
                 Mode::Observe => paceline_pgproxy::Mode::Observe,

@@ -385,16 +385,16 @@ fn secrets_come_from_files_and_are_never_shown() {
     let database = loaded
         .config
         .and_then(|config| config.postgres)
-        .expect("the Postgres half")
-        .database;
+        .expect("the Postgres half");
+    let database = database.main_url();
     assert_eq!(database.password.as_deref(), Some("hush-1"));
 
     let loaded = load_all(&format!("[postgres]\nurl_file = \"{url}\"\n"), &[], &[]);
     let database = loaded
         .config
         .and_then(|config| config.postgres)
-        .expect("the Postgres half")
-        .database;
+        .expect("the Postgres half");
+    let database = database.main_url();
     assert_eq!(
         (database.password.as_deref(), database.port),
         (Some("hush-2"), 1)

@@ -37,7 +37,8 @@ pub(super) fn start(
             (gateway, peer)
         }),
         proxy: halves.proxy.clone().map(|proxy| {
-            let database = &proxy.config().database;
+            let config = proxy.config();
+            let database = config.main_url();
             let peer = Peer::new(database.host.as_str(), database.port);
             (proxy, peer)
         }),

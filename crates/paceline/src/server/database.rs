@@ -32,9 +32,10 @@ pub(super) fn check(proxy: &Proxy, required: bool) -> anyhow::Result<()> {
     let limit = proxy.config().connect_timeout.min(TIME_MAX);
     let runtime = runtime(1).context("No runtime could be started")?;
     let looked = runtime.block_on(async {
-        let DatabaseUrl { host, port, .. } = &proxy.config().database;
+        let config = proxy.config();
+        let DatabaseUrl { host, port, .. } = config.main_url();
         match timeout(limit, proxy.check()).await {
-            Ok(looked) => looked.map_err(|error| fault(&proxy.config().database, &error)),
+            Ok(looked) => looked.map_err(|error| fault(config.main_url(), &error)),
             Err(_) => Err(Fault::Unreachable(format!(
                 "The database at {host}:{port} did not answer within {limit:?}"
             ))),

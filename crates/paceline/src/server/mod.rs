@@ -96,7 +96,7 @@ fn announce(config: &Config, addresses: &Addresses) {
         info!(%listen, upstream = %gateway.upstream, "Listening for HTTP.");
     }
     if let (Some(postgres), Some(listen)) = (&config.postgres, addresses.postgres) {
-        info!(%listen, database = %postgres.database, "Listening for Postgres clients.");
+        info!(%listen, database = %postgres.main_url(), "Listening for Postgres clients.");
     }
     info!(listen = %addresses.admin, "Listening for health, metrics and API.");
     info!(

@@ -17,6 +17,7 @@ pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, Sta
 
 use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;
+use crate::databases::Target;
 use crate::settings::Settings;
 use crate::stream::{DetachedStream, Stream};
 use crate::worker::Seat;
@@ -27,6 +28,8 @@ pub(crate) struct Client<S = Stream> {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) reader: Reader,
+    /// What it asked for.
+    pub(crate) target: Arc<Target>,
     pub(crate) statements: ClientStatements,
     pub(crate) settings: Arc<Settings>,
     pub(crate) cancelable: Cancelable,
@@ -49,6 +52,7 @@ impl<S> Client<S> {
             inbox: self.inbox,
             outbox: self.outbox,
             reader: self.reader,
+            target: self.target,
             statements: self.statements,
             settings: self.settings,
             cancelable: self.cancelable,

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::{Client, ClientStatements, Verdict};
 use crate::buffer::{Inbox, Outbox};
 use crate::config::Mode;
+use crate::databases::Target;
 use crate::error::Refusal;
 use crate::observe;
 use crate::session::Session;
@@ -35,7 +36,7 @@ pub(crate) struct Arrival {
 /// What a connection wants.
 enum Wish {
     /// A session under these settings.
-    Session(Arc<Settings>),
+    Session(Arc<Target>, Arc<Settings>),
     /// A connection of its own to the server; the startup packet has this many bytes.
     Observed(usize),
 }
@@ -69,8 +70,8 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
         Err(_) => Err(Refusal::login_timeout().into()),
     };
     match wish {
-        Ok(Wish::Session(settings)) => {
-            if let Some(session) = Box::pin(arrival.open_session(settings)).await {
+        Ok(Wish::Session(target, settings)) => {
+            if let Some(session) = Box::pin(arrival.open_session(target, settings)).await {
                 session.run().await;
             }
         }
@@ -118,7 +119,7 @@ impl Arrival {
 
     async fn start(&mut self, packet_bytes: usize) -> Result<Wish, Failure> {
         let proxy = Arc::clone(&self.worker.proxy);
-        let config = &proxy.config;
+        let config = proxy.config();
         if self.worker.is_draining() {
             return Err(Refusal::shutting_down().into());
         }
@@ -145,10 +146,8 @@ impl Arrival {
             proxy.authenticator.note_refusal(&user, peer);
         }
         outcome?;
-        if database != config.database.database {
-            return Err(Refusal::unknown_database(&database).into());
-        }
-        Ok(Wish::Session(settings?))
+        let target = proxy.databases.target(&database, &user, None)?;
+        Ok(Wish::Session(target, settings?))
     }
 
     /// Talks until the client has proved who it is.
@@ -173,7 +172,7 @@ impl Arrival {
         }
     }
 
-    async fn open_session(self, settings: Arc<Settings>) -> Option<Session> {
+    async fn open_session(self, target: Arc<Target>, settings: Arc<Settings>) -> Option<Session> {
         let proxy = Arc::clone(&self.worker.proxy);
         let cancelable = proxy.cancel_keys.register(&proxy.random).ok()?;
         let client = Client {
@@ -181,6 +180,7 @@ impl Arrival {
             inbox: self.inbox,
             outbox: self.outbox,
             reader: Reader::default(),
+            target,
             statements: ClientStatements::default(),
             settings,
             cancelable,

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::buffer::{Inbox, Outbox};
 use crate::client::startup::Arrival;
+use crate::databases::Target;
 use crate::error::Refusal;
 use crate::proxy::Proxy;
 use crate::stream::Stream;
@@ -37,12 +38,12 @@ struct Relay {
 }
 
 /// Counts a server connection for as long as it is there.
-struct Counted(Arc<Proxy>);
+struct Counted(Arc<Target>);
 
 impl Counted {
-    fn new(proxy: &Arc<Proxy>) -> Self {
-        proxy.pool.counters.observed.fetch_add(1, Relaxed);
-        Self(Arc::clone(proxy))
+    fn new(target: Arc<Target>) -> Self {
+        target.pool.counters.observed.fetch_add(1, Relaxed);
+        Self(target)
     }
 }
 
@@ -62,7 +63,10 @@ enum End {
 /// the client has sent.
 pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
     let proxy = Arc::clone(&arrival.worker.proxy);
-    let server = match connect(&proxy).await {
+    let Some(target) = proxy.databases.main() else {
+        return;
+    };
+    let server = match connect(&target).await {
         Ok(server) => server,
         Err(refusal) => return arrival.tell(&refusal).await,
     };
@@ -80,7 +84,7 @@ pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
             u64::from(cancelable.process_id()),
             is_replication,
         ),
-        _counted: Counted::new(&proxy),
+        _counted: Counted::new(target),
         arrival,
         server,
         server_in: Inbox::default(),
@@ -108,8 +112,11 @@ fn asks_for_replication(packet: &[u8]) -> bool {
 
 /// Passes a cancel request on as it came: in this mode clients hold the keys of the server itself.
 pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
+    let Some(target) = proxy.databases.main() else {
+        return;
+    };
     let relayed = timeout(CANCEL_TIMEOUT, async {
-        let mut server = proxy.server.connect().await?;
+        let mut server = target.server.connect().await?;
         server.write_all(packet).await?;
         // It closes when the signal is sent.
         server.read(&mut [0]).await
@@ -119,9 +126,9 @@ pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
     }
 }
 
-async fn connect(proxy: &Proxy) -> Result<Stream, Refusal> {
-    let counters = &proxy.pool.counters;
-    match proxy.server.connect_in_time().await {
+async fn connect(target: &Target) -> Result<Stream, Refusal> {
+    let counters = &target.pool.counters;
+    match target.server.connect_in_time(&target.settings()).await {
         Ok(stream) => {
             counters.connects.fetch_add(1, Relaxed);
             Ok(stream)

@@ -27,8 +27,9 @@ impl<C: Pooled> Place<C> {
             .take()
             .expect("only this method and forget take it, both by value");
         pool.counters.connects.fetch_add(1, Ordering::Relaxed);
+        let generation = pool.lock().generation;
         pool.place_free(0, 1);
-        Lease::new(&pool, connection)
+        Lease::new(&pool, connection, generation)
     }
 
     /// The pool, which holds its own lock, counts by itself.
@@ -50,15 +51,17 @@ pub(crate) struct Lease<C: Pooled> {
     pool: Arc<Pool<C>>,
     /// `None` only within `into_inner` and `drop`.
     connection: Option<C>,
+    generation: u64,
     is_pinned: bool,
     is_condemned: bool,
 }
 
 impl<C: Pooled> Lease<C> {
-    pub(super) fn new(pool: &Arc<Pool<C>>, connection: C) -> Self {
+    pub(super) fn new(pool: &Arc<Pool<C>>, connection: C, generation: u64) -> Self {
         Self {
             pool: Arc::clone(pool),
             connection: Some(connection),
+            generation,
             is_pinned: false,
             is_condemned: false,
         }
@@ -127,7 +130,7 @@ impl<C: Pooled> Drop for Lease<C> {
         // A panic may have left it half-way between two states that each look clean.
         let is_trusted = !self.is_condemned && !std::thread::panicking();
         if is_trusted && connection.is_clean() && now < connection.expires() {
-            return self.pool.give_back(connection, now);
+            return self.pool.give_back(connection, self.generation, now);
         }
         drop(connection);
         self.pool.place_free(1, 0);

@@ -41,7 +41,7 @@ pub(crate) trait Pooled: Send {
 }
 
 /// The bounds of a pool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolLimits {
     pub(crate) size: usize,
     pub(crate) idle_timeout: Duration,
@@ -49,7 +49,6 @@ pub(crate) struct PoolLimits {
 
 /// See the module.
 pub(crate) struct Pool<C: Pooled> {
-    limits: PoolLimits,
     inner: Mutex<Inner<C>>,
     pub(crate) counters: Counters,
 }
@@ -66,6 +65,9 @@ pub(crate) struct Counters {
 }
 
 struct Inner<C: Pooled> {
+    limits: PoolLimits,
+    /// Connections of an earlier generation are not given to anybody any more.
+    generation: u64,
     idle: Vec<Idle<C>>,
     /// Connections that exist or are being opened: idle, used, opening.
     places_taken: usize,
@@ -77,6 +79,7 @@ struct Inner<C: Pooled> {
 
 struct Idle<C> {
     connection: C,
+    generation: u64,
     since: Instant,
 }
 
@@ -117,6 +120,8 @@ pub struct PoolSnapshot {
 impl<C: Pooled> Pool<C> {
     pub(crate) fn new(limits: PoolLimits) -> Arc<Self> {
         let inner = Inner {
+            limits,
+            generation: 0,
             idle: Vec::with_capacity(limits.size.min(1024)),
             places_taken: 0,
             opening: 0,
@@ -125,7 +130,6 @@ impl<C: Pooled> Pool<C> {
             waits: Latencies::new(),
         };
         Arc::new(Self {
-            limits,
             inner: Mutex::new(inner),
             counters: Counters::default(),
         })
@@ -136,10 +140,14 @@ impl<C: Pooled> Pool<C> {
         let mut inner = self.lock();
         if inner.waiting.is_empty() {
             if let Some(index) = best(&inner.idle, worker, settings_id) {
-                let connection = inner.idle.remove(index).connection;
-                return Grant::Connection(Lease::new(self, connection));
+                let Idle {
+                    connection,
+                    generation,
+                    ..
+                } = inner.idle.remove(index);
+                return Grant::Connection(Lease::new(self, connection, generation));
             }
-            if inner.may_open(self.limits.size) {
+            if inner.may_open() {
                 return Grant::Open(inner.take_place(self));
             }
         }
@@ -153,7 +161,7 @@ impl<C: Pooled> Pool<C> {
 
     /// Server connections at most.
     pub(crate) fn size(&self) -> usize {
-        self.limits.size
+        self.lock().limits.size
     }
 
     /// A client has waited, whatever came of it.
@@ -168,7 +176,7 @@ impl<C: Pooled> Pool<C> {
         PoolSnapshot {
             database: String::new(),
             user: String::new(),
-            max: Some(self.limits.size),
+            max: Some(inner.limits.size),
             open,
             idle: inner.idle.len(),
             used: open - inner.idle.len(),
@@ -186,6 +194,46 @@ impl<C: Pooled> Pool<C> {
         }
     }
 
+    /// Other limits hold from now on.
+    pub(crate) fn set_limits(self: &Arc<Self>, limits: PoolLimits) {
+        let mut inner = self.lock();
+        inner.limits = limits;
+        let over = inner.places_taken.saturating_sub(limits.size);
+        let over = over.min(inner.idle.len());
+        // The first ones have idled for the longest.
+        let closed: Vec<_> = inner.idle.drain(..over).collect();
+        inner.let_open(self);
+        drop(inner);
+        self.discard(closed);
+    }
+
+    /// Nobody gets a connection any more that is open now.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        self.lock().generation += 1;
+        self.close_idle();
+    }
+
+    /// Closes what idles.
+    pub(crate) fn close_idle(self: &Arc<Self>) {
+        let closed = std::mem::take(&mut self.lock().idle);
+        self.discard(closed);
+    }
+
+    /// Whether it has no connection, is opening none, and nobody waits for one.
+    pub(crate) fn is_empty(&self) -> bool {
+        let inner = self.lock();
+        inner.places_taken == 0 && inner.waiting.is_empty()
+    }
+
+    /// Connections that were idle are closed.
+    fn discard(self: &Arc<Self>, closed: Vec<Idle<C>>) {
+        let count = closed.len();
+        drop(closed);
+        if count > 0 {
+            self.place_free(count, 0);
+        }
+    }
+
     /// A connection is to be replaced. It may be one more than are usually opened at once: its place is taken anyway.
     fn reopen(&self) {
         self.lock().opening += 1;
@@ -196,10 +244,15 @@ impl<C: Pooled> Pool<C> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection comes back clean: to the head of the queue, else to the idle ones.
-    fn give_back(self: &Arc<Self>, connection: C, now: Instant) {
+    /// A connection comes back clean: to the head of the queue, else to the idle ones. Unless nobody is to have it any more.
+    fn give_back(self: &Arc<Self>, connection: C, generation: u64, now: Instant) {
         let mut inner = self.lock();
-        let mut grant = Grant::Connection(Lease::new(self, connection));
+        if generation != inner.generation || inner.places_taken > inner.limits.size {
+            drop(inner);
+            drop(connection);
+            return self.place_free(1, 0);
+        }
+        let mut grant = Grant::Connection(Lease::new(self, connection, generation));
         while let Some(head) = inner.waiting.pop_front() {
             match head.slot.grant(grant) {
                 Ok(()) => return,
@@ -211,6 +264,7 @@ impl<C: Pooled> Pool<C> {
         };
         inner.idle.push(Idle {
             connection: lease.into_inner(),
+            generation,
             since: now,
         });
     }
@@ -225,8 +279,8 @@ impl<C: Pooled> Pool<C> {
 }
 
 impl<C: Pooled> Inner<C> {
-    fn may_open(&self, size: usize) -> bool {
-        self.places_taken < size && self.opening < OPENING_MAX
+    fn may_open(&self) -> bool {
+        self.places_taken < self.limits.size && self.opening < OPENING_MAX
     }
 
     fn take_place(&mut self, pool: &Arc<Pool<C>>) -> Place<C> {
@@ -247,7 +301,7 @@ impl<C: Pooled> Inner<C> {
     }
 
     fn let_open(&mut self, pool: &Arc<Pool<C>>) {
-        while self.may_open(pool.limits.size) {
+        while self.may_open() {
             let Some(head) = self.waiting.pop_front() else {
                 return;
             };

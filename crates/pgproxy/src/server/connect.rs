@@ -1,8 +1,7 @@
 //! Opening a server connection.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paceline_pgwire::startup::write_startup;
 use tokio::net::TcpStream;
@@ -11,7 +10,8 @@ use tokio::time::timeout;
 use super::auth::{self, Failure};
 use super::connection::{CancelKey, Fresh, ServerConnection};
 use crate::buffer::{Inbox, Outbox};
-use crate::config::{Config, DatabaseUrl};
+use crate::config::DatabaseUrl;
+use crate::databases::TargetSettings;
 use crate::error::Unavailable;
 use crate::settings::Settings;
 use crate::stream::Stream;
@@ -20,11 +20,8 @@ use crate::stream::Stream;
 const LIFETIME_JITTER: f32 = 0.1;
 
 /// Where server connections come from.
-#[derive(Debug)]
 pub(crate) struct Server {
-    database: DatabaseUrl,
-    connect_timeout: Duration,
-    lifetime_max: Duration,
+    url: Mutex<Arc<DatabaseUrl>>,
     neutral: Arc<Settings>,
 }
 
@@ -32,53 +29,86 @@ pub(crate) struct Server {
 pub(crate) type Opened = Box<ServerConnection>;
 
 impl Server {
-    pub(crate) fn new(config: &Config, neutral: Arc<Settings>) -> Self {
+    pub(crate) fn new(url: DatabaseUrl, neutral: Arc<Settings>) -> Self {
         Self {
-            database: config.database.clone(),
-            connect_timeout: config.connect_timeout,
-            lifetime_max: config.lifetime_max,
+            url: Mutex::new(Arc::new(url)),
             neutral,
         }
     }
 
+    /// Where it is now.
+    pub(crate) fn url(&self) -> Arc<DatabaseUrl> {
+        Arc::clone(&self.lock())
+    }
+
+    /// It is elsewhere from now on, or wants other credentials. Says whether that is so.
+    pub(crate) fn change(&self, url: DatabaseUrl) -> bool {
+        let mut known = self.lock();
+        let is_other = **known != url;
+        if is_other {
+            *known = Arc::new(url);
+        }
+        is_other
+    }
+
+    /// The password is this one now.
+    pub(crate) fn change_password(&self, password: &Option<String>) {
+        let mut known = self.lock();
+        if known.password != *password {
+            Arc::make_mut(&mut known).password.clone_from(password);
+        }
+    }
+
     /// Connects (over TCP only) and logs in.
-    pub(crate) async fn open(&self, worker: usize) -> Result<Opened, Unavailable> {
-        let (place, limit) = (self.place(), self.connect_timeout);
-        let opened = timeout(limit, self.open_in_time(worker)).await;
-        opened.unwrap_or(Err(Unavailable::Timeout { place, limit }))
+    pub(crate) async fn open(
+        &self,
+        settings: &TargetSettings,
+        worker: usize,
+    ) -> Result<Opened, Unavailable> {
+        let (url, limit) = (self.url(), settings.connect_timeout);
+        let opened = timeout(limit, self.open_in_time(&url, settings, worker)).await;
+        opened.unwrap_or_else(|_| {
+            let place = place(&url);
+            Err(Unavailable::Timeout { place, limit })
+        })
     }
 
     /// Connects, no more.
-    pub(crate) async fn connect_in_time(&self) -> Result<Stream, Unavailable> {
-        let (place, limit) = (self.place(), self.connect_timeout);
-        match timeout(limit, self.connect()).await {
+    pub(crate) async fn connect_in_time(
+        &self,
+        settings: &TargetSettings,
+    ) -> Result<Stream, Unavailable> {
+        let (url, limit) = (self.url(), settings.connect_timeout);
+        let place = place(&url);
+        match timeout(limit, connect(&url)).await {
             Ok(connected) => connected.map_err(|source| Unavailable::Connect { place, source }),
             Err(_) => Err(Unavailable::Timeout { place, limit }),
         }
     }
 
-    fn place(&self) -> String {
-        let DatabaseUrl { host, port, .. } = &self.database;
-        format!("{host}:{port}")
-    }
-
     /// A bare connection to the server.
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        let DatabaseUrl { host, port, .. } = &self.database;
-        let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        paceline_listen::tune(&stream);
-        Ok(Stream::Plain(stream))
+        connect(&self.url()).await
     }
 
-    async fn open_in_time(&self, worker: usize) -> Result<Opened, Unavailable> {
+    fn lock(&self) -> MutexGuard<'_, Arc<DatabaseUrl>> {
+        self.url.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn open_in_time(
+        &self,
+        url: &DatabaseUrl,
+        settings: &TargetSettings,
+        worker: usize,
+    ) -> Result<Opened, Unavailable> {
         let failed = |source: io::Error| Unavailable::Connect {
-            place: self.place(),
+            place: place(url),
             source,
         };
-        let mut stream = self.connect().await.map_err(failed)?;
+        let mut stream = connect(url).await.map_err(failed)?;
         let address = stream.peer_addr().map_err(failed)?;
         let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
-        let DatabaseUrl { user, database, .. } = &self.database;
+        let DatabaseUrl { user, database, .. } = url;
         let parameters = [("user", user), ("database", database)];
         let parameters = parameters.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         write_startup(parameters, outbox.buf()).map_err(|_| {
@@ -86,7 +116,7 @@ impl Server {
                 "the names of user and database are too long",
             ))
         })?;
-        let welcome = auth::log_in(&mut stream, &mut inbox, &mut outbox, &self.database).await;
+        let welcome = auth::log_in(&mut stream, &mut inbox, &mut outbox, url).await;
         let welcome = welcome.map_err(|failure| match failure {
             Failure::Io(error) => failed(error),
             Failure::Refused(error) => error,
@@ -103,7 +133,18 @@ impl Server {
             },
             settings: Arc::clone(&self.neutral),
             worker,
-            lifetime: self.lifetime_max.mul_f32(jitter),
+            lifetime: settings.lifetime_max.mul_f32(jitter),
         })))
     }
+}
+
+async fn connect(url: &DatabaseUrl) -> io::Result<Stream> {
+    let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+    paceline_listen::tune(&stream);
+    Ok(Stream::Plain(stream))
+}
+
+fn place(url: &DatabaseUrl) -> String {
+    let DatabaseUrl { host, port, .. } = url;
+    format!("{host}:{port}")
 }

@@ -18,8 +18,8 @@ use crate::server::Opened;
 impl Session {
     /// Takes a connection that is there. Otherwise what is left to be done for one, which takes time.
     pub(super) fn try_check_out(&mut self) -> Option<Grant<Opened>> {
-        let proxy = &self.worker.proxy;
-        match proxy
+        let target = &self.client.target;
+        match target
             .pool
             .check_out(self.worker.index, self.client.settings.id)
         {
@@ -48,7 +48,7 @@ impl Session {
             }
         }
         self.queued = since.elapsed();
-        self.worker.proxy.pool.record_wait(self.queued);
+        self.client.target.pool.record_wait(self.queued);
         Ok(())
     }
 
@@ -74,14 +74,18 @@ impl Session {
             Poll::Ready(())
         })
         .await;
-        let proxy = std::sync::Arc::clone(&self.worker.proxy);
-        match proxy.server.open(self.worker.index).await {
+        let target = std::sync::Arc::clone(&self.client.target);
+        match target
+            .server
+            .open(&target.settings(), self.worker.index)
+            .await
+        {
             Ok(connection) => {
-                proxy.review_statuses(&connection.reported);
+                target.review_statuses(&connection.reported);
                 self.attach(place.opened(connection));
             }
             Err(error) => {
-                proxy.pool.counters.connect_errors.fetch_add(1, Relaxed);
+                target.pool.counters.connect_errors.fetch_add(1, Relaxed);
                 tracing::warn!(%error, "Could not open a server connection.");
                 self.denied = Some(Refusal::unavailable(&error));
             }
@@ -94,9 +98,12 @@ impl Session {
         mut ticket: Ticket<Opened>,
         since: Instant,
     ) -> Result<Option<Grant<Opened>>, End> {
-        let proxy = std::sync::Arc::clone(&self.worker.proxy);
+        let target = std::sync::Arc::clone(&self.client.target);
         let mut timeout = pin!(sleep(
-            proxy.config.wait_timeout.saturating_sub(since.elapsed())
+            target
+                .settings()
+                .wait_timeout
+                .saturating_sub(since.elapsed())
         ));
         let (client, spares) = (&mut self.client, &self.worker.spares);
         let granted = poll_fn(|context| {
@@ -123,10 +130,10 @@ impl Session {
         })
         .await?;
         if granted.is_none() {
-            proxy.pool.counters.wait_timeouts.fetch_add(1, Relaxed);
+            target.pool.counters.wait_timeouts.fetch_add(1, Relaxed);
             // This client has left the queue.
             drop(ticket);
-            let (others, size) = (proxy.pool.waiting(), proxy.pool.size());
+            let (others, size) = (target.pool.waiting(), target.pool.size());
             self.denied = Some(Refusal::wait_timeout(since.elapsed(), others, size));
         }
         Ok(granted)

@@ -201,8 +201,8 @@ impl Session {
     /// Tells a client that has just logged in what it has to know. The first client with these settings waits for a server
     /// connection to learn it from. Gives nothing when that fails, and the client has been told why.
     pub(crate) async fn introduce(mut self) -> Option<Self> {
-        let proxy = Arc::clone(&self.worker.proxy);
-        let mut statuses = proxy.statuses(&self.client.settings);
+        let target = Arc::clone(&self.client.target);
+        let mut statuses = target.statuses(&self.client.settings);
         if statuses.is_none() {
             if let Err(refusal) = self.learn_statuses().await {
                 self.detach();
@@ -210,7 +210,7 @@ impl Session {
                 self.say_farewell().await;
                 return None;
             }
-            statuses = proxy.statuses(&self.client.settings);
+            statuses = target.statuses(&self.client.settings);
         }
         let out = self.client.outbox.buf();
         for (name, value) in statuses.iter().flat_map(|statuses| statuses.iter()) {

@@ -46,7 +46,7 @@ impl Session {
         if std::mem::replace(&mut self.has_reports, false) {
             // A function has changed a setting, DISCARD ALL all of them, or SET LOCAL has, and that is over. Only what is not as it
             // should be matters.
-            let expected = self.worker.proxy.statuses(&self.client.settings);
+            let expected = self.client.target.statuses(&self.client.settings);
             if expected.is_none_or(|expected| !server.reports(&expected)) {
                 server.needs_reset = true;
                 self.tell_settings();
@@ -65,7 +65,7 @@ impl Session {
 
     /// The client has been told settings that are not those of its next transaction: these are.
     fn tell_settings(&mut self) {
-        let expected = self.worker.proxy.statuses(&self.client.settings);
+        let expected = self.client.target.statuses(&self.client.settings);
         let (Some(expected), Some(server)) = (expected, &self.server) else {
             return;
         };
@@ -113,10 +113,10 @@ impl Session {
         };
         match self.internal_error.take() {
             None => {
-                let (proxy, settings) = (&self.worker.proxy, &self.client.settings);
+                let (target, settings) = (&self.client.target, &self.client.settings);
                 server.settings = Arc::clone(settings);
-                if proxy.statuses(settings).is_none() {
-                    proxy.remember_statuses(settings, &server.reported);
+                if target.statuses(settings).is_none() {
+                    target.remember_statuses(settings, &server.reported);
                 }
             }
             Some((sqlstate, words)) => {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use paceline_journal::Journal;
 use paceline_listen::Drain;
-use paceline_pgproxy::{Config, DatabaseUrl, PoolSnapshot, Proxy};
+use paceline_pgproxy::{Config, Database, DatabaseUrl, PoolSnapshot, Proxy};
 use paceline_sql::{Limits, Statements, TrustedFunction};
 use paceline_testkit::{Frame, PrivatePostgres, RawPg, frame, wait_until};
 
@@ -192,7 +192,7 @@ pub(crate) fn direct(server: &PrivatePostgres) -> RawPg {
 pub(crate) fn config(url: &str) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
-        database: DatabaseUrl::parse(url).unwrap(),
+        databases: vec![Database::new(DatabaseUrl::parse(url).unwrap())],
         pool_size: 4,
         workers: 2,
         ..Config::default()

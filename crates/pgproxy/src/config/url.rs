@@ -1,82 +1,15 @@
-//! What the proxy is told: plain values, parsed once.
+//! Where a database is: the URL.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
-
-/// How the proxy stands between its clients and the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// Server connections are shared: a client holds one from the first message of a transaction to its end.
-    #[default]
-    Transaction,
-    /// Each client has a server connection of its own, and every byte passes as it came. Paceline only reads along.
-    Observe,
-}
-
-/// The configuration of the Postgres half.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where clients connect.
-    pub listen: SocketAddr,
-    /// The server, and the credentials for both sides.
-    pub database: DatabaseUrl,
-    /// Pooling, or only reading along.
-    pub mode: Mode,
-    /// Server connections at most.
-    pub pool_size: usize,
-    /// How long a client waits for a server connection before it is told 53300.
-    pub wait_timeout: Duration,
-    /// How long opening a server connection may take, authentication included.
-    pub connect_timeout: Duration,
-    /// A server connection that nobody has used for this long is closed.
-    pub idle_timeout: Duration,
-    /// A server connection older than this is closed when it comes back.
-    pub lifetime_max: Duration,
-    /// Statements that each server connection keeps prepared; the least recently used goes first.
-    pub prepared_statements_max: usize,
-    /// Named statements that one client may hold.
-    pub client_statements_max: usize,
-    /// Clients at most, those that still authenticate included.
-    pub clients_max: usize,
-    /// The longest statement text that is accepted, and the most that all named statements of one client may add up to.
-    pub statement_bytes_max: usize,
-    /// How long a client may take from its connection to its authentication.
-    pub login_timeout: Duration,
-    /// Whether the trace comment is left in the text that the server gets. Off, statements that differ in nothing else
-    /// share one prepared statement.
-    pub forward_trace_comment: bool,
-    /// Worker threads; as many calls of [`Proxy::serve`](crate::Proxy::serve) are expected.
-    pub workers: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6432)),
-            database: DatabaseUrl::default(),
-            mode: Mode::default(),
-            pool_size: 20,
-            wait_timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(600),
-            lifetime_max: Duration::from_secs(3600),
-            prepared_statements_max: 500,
-            client_statements_max: 10_000,
-            clients_max: 10_000,
-            statement_bytes_max: 64 * 1024 * 1024,
-            login_timeout: Duration::from_secs(30),
-            forward_trace_comment: false,
-            workers: 1,
-        }
-    }
-}
 
 /// Where the database is and who we are there: `postgres://user:password@host:port/database`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     /// The role.
     pub user: String,
+    /// Whether the URL names the role. If so, all clients of the database share it; else each client's own user is the
+    /// role on the server.
+    pub names_user: bool,
     /// Its password, when it has one.
     pub password: Option<String>,
     /// Host name or address.
@@ -119,6 +52,7 @@ impl DatabaseUrl {
             Some((user, password)) => (user, Some(decode(password, "the password")?)),
             None => (credentials, None),
         };
+        let names_user = !user.is_empty();
         let user = match user {
             "" => "postgres".to_owned(),
             user => decode(user, "the user")?,
@@ -131,6 +65,7 @@ impl DatabaseUrl {
         let password = password.filter(|password| !password.is_empty());
         Ok(Self {
             user,
+            names_user,
             password,
             host,
             port,
@@ -143,6 +78,7 @@ impl Default for DatabaseUrl {
     fn default() -> Self {
         Self {
             user: "postgres".to_owned(),
+            names_user: false,
             password: None,
             host: "localhost".to_owned(),
             port: 5432,
@@ -266,6 +202,7 @@ fn decode(text: &str, what: &str) -> Result<String, DatabaseUrlError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Config, Database};
     use super::*;
 
     #[test]
@@ -274,6 +211,7 @@ mod tests {
             |text: &str, user: &str, password: Option<&str>, host: &str, port, database: &str| {
                 let expected = DatabaseUrl {
                     user: user.into(),
+                    names_user: text.contains('@'),
                     password: password.map(Into::into),
                     host: host.into(),
                     port,
@@ -328,15 +266,10 @@ mod tests {
     fn the_password_is_never_shown() {
         let url = DatabaseUrl::parse("postgres://u:secret@h/d").unwrap();
         assert!(!format!("{url:?} {url}").contains("secret"));
-        assert!(
-            !format!(
-                "{:?}",
-                Config {
-                    database: url,
-                    ..Config::default()
-                }
-            )
-            .contains("secret")
-        );
+        let config = Config {
+            databases: vec![Database::new(url)],
+            ..Config::default()
+        };
+        assert!(!format!("{config:?}").contains("secret"));
     }
 }

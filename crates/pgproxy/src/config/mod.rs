@@ -1,0 +1,115 @@
+//! What the proxy is told: plain values, parsed once.
+
+mod database;
+mod url;
+mod user;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub use database::{ANY, Database};
+pub use url::{DatabaseUrl, DatabaseUrlError};
+pub use user::User;
+
+/// How the proxy stands between its clients and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Server connections are shared: a client holds one from the first message of a transaction to its end.
+    #[default]
+    Transaction,
+    /// Each client has a server connection of its own, and every byte passes as it came. Paceline only reads along.
+    Observe,
+}
+
+/// How long a client keeps its server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Pooling {
+    /// From the first message of a transaction to its end.
+    #[default]
+    Transaction,
+    /// From its first message until it leaves.
+    Session,
+}
+
+/// The configuration of the Postgres half.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// What clients may ask for. The first is the main one.
+    pub databases: Vec<Database>,
+    /// What holds for single users.
+    pub users: Vec<User>,
+    /// Pooling, or only reading along.
+    pub mode: Mode,
+    /// Server connections of each pool at most.
+    pub pool_size: usize,
+    /// How long a client waits for a server connection before it is told 53300.
+    pub wait_timeout: Duration,
+    /// How long opening a server connection may take, authentication included.
+    pub connect_timeout: Duration,
+    /// A server connection that nobody has used for this long is closed.
+    pub idle_timeout: Duration,
+    /// A server connection older than this is closed when it comes back.
+    pub lifetime_max: Duration,
+    /// Statements that each server connection keeps prepared; the least recently used goes first.
+    pub prepared_statements_max: usize,
+    /// Named statements that one client may hold.
+    pub client_statements_max: usize,
+    /// Clients at most, those that still authenticate included.
+    pub clients_max: usize,
+    /// The longest statement text that is accepted, and the most that all named statements of one client may add up to.
+    pub statement_bytes_max: usize,
+    /// How long a client may take from its connection to its authentication.
+    pub login_timeout: Duration,
+    /// Whether the trace comment is left in the text that the server gets. Off, statements that differ in nothing else
+    /// share one prepared statement.
+    pub forward_trace_comment: bool,
+    /// Worker threads; as many calls of [`Proxy::serve`](crate::Proxy::serve) are expected.
+    pub workers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6432)),
+            databases: vec![Database::default()],
+            users: Vec::new(),
+            mode: Mode::default(),
+            pool_size: 20,
+            wait_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(600),
+            lifetime_max: Duration::from_secs(3600),
+            prepared_statements_max: 500,
+            client_statements_max: 10_000,
+            clients_max: 10_000,
+            statement_bytes_max: 64 * 1024 * 1024,
+            login_timeout: Duration::from_secs(30),
+            forward_trace_comment: false,
+            workers: 1,
+        }
+    }
+}
+
+impl Config {
+    /// The URL of the main database.
+    ///
+    /// # Panics
+    ///
+    /// When there is no database at all, which [`Proxy::new`](crate::Proxy::new) refuses.
+    pub fn main_url(&self) -> &DatabaseUrl {
+        &self.databases[0].url
+    }
+
+    /// What a client gets that asks for the database of this name.
+    pub(crate) fn database(&self, name: &str) -> Option<&Database> {
+        let named = |wanted: &str| self.databases.iter().find(|found| found.name == wanted);
+        named(name).or_else(|| named(ANY))
+    }
+
+    /// What holds for the user of this name.
+    pub(crate) fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+}

@@ -1,0 +1,193 @@
+//! What clients ask for, and what they get: a database and a user lead to a [`Target`].
+//!
+//! Targets are made when somebody who has proved who they are asks for one, and are dropped when nobody has used them for
+//! a while. The configuration can be exchanged while clients go on ([`reload`]).
+
+mod reload;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use reload::Changes;
+pub(crate) use target::{Target, TargetSettings};
+
+use crate::config::{Config, Database};
+use crate::error::Refusal;
+use crate::settings::Settings;
+
+/// Targets at most. With a database for any name and users that are not listed, peers could make more and more.
+const TARGETS_MAX: usize = 4096;
+/// How long a target is kept that has neither a client nor a connection: what it has counted can be read so long.
+const UNUSED_KEPT: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(crate) struct Databases {
+    /// The settings of a new server connection.
+    neutral: Arc<Settings>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    config: Arc<Config>,
+    targets: HashMap<Key, Entry>,
+}
+
+/// The database as clients call it, and the role on the server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key {
+    database: String,
+    user: String,
+}
+
+struct Entry {
+    target: Arc<Target>,
+    /// Since when nobody has used it, as far as that was seen.
+    unused_since: Option<Instant>,
+}
+
+impl Databases {
+    /// The directory of a configuration, with the target of its main database, if its role is known.
+    pub(crate) fn new(config: Config, neutral: Arc<Settings>) -> Self {
+        let databases = Self {
+            neutral,
+            inner: Mutex::new(Inner {
+                config: Arc::new(config),
+                targets: HashMap::new(),
+            }),
+        };
+        databases.main();
+        databases
+    }
+
+    /// The configuration that is in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.lock().config)
+    }
+
+    /// What a client gets that has logged in as this user and asks for this database. The password is the user's own; it is
+    /// given to the server when the database's URL names no role that all clients share.
+    ///
+    /// # Errors
+    ///
+    /// There is no such database, or too many targets are in use.
+    pub(crate) fn target(
+        &self,
+        database: &str,
+        user: &str,
+        password: Option<&str>,
+    ) -> Result<Arc<Target>, Refusal> {
+        let mut inner = self.lock();
+        let config = Arc::clone(&inner.config);
+        let found = config.database(database);
+        let found = found.ok_or_else(|| Refusal::unknown_database(database))?;
+        self.get(&mut inner, &config, found, database, user, password)
+    }
+
+    /// The target of the main database for its own role.
+    pub(crate) fn main(&self) -> Option<Arc<Target>> {
+        let mut inner = self.lock();
+        let config = Arc::clone(&inner.config);
+        let main = &config.databases[0];
+        let (name, url) = (&main.url.database, &main.url);
+        let name = if main.name == crate::config::ANY {
+            name
+        } else {
+            &main.name
+        };
+        let password = url.password.as_deref();
+        let target = self.get(&mut inner, &config, main, name, &url.user, password);
+        target.ok()
+    }
+
+    fn get(
+        &self,
+        inner: &mut Inner,
+        config: &Config,
+        database: &Database,
+        name: &str,
+        user: &str,
+        password: Option<&str>,
+    ) -> Result<Arc<Target>, Refusal> {
+        let mut url = database.url_of(name);
+        if !url.names_user && user != url.user {
+            user.clone_into(&mut url.user);
+            url.password = password.map(ToOwned::to_owned);
+        }
+        let key = Key {
+            database: name.to_owned(),
+            user: url.user.clone(),
+        };
+        if let Some(entry) = inner.targets.get_mut(&key) {
+            entry.unused_since = None;
+            // A password that has changed since.
+            entry.target.server.change_password(&url.password);
+            return Ok(Arc::clone(&entry.target));
+        }
+        if inner.targets.len() >= TARGETS_MAX {
+            let is_kept =
+                |key: &Key, entry: &Entry| key.is_named(config) || !entry.target.is_unused();
+            inner.targets.retain(|key, entry| is_kept(key, entry));
+        }
+        if inner.targets.len() >= TARGETS_MAX {
+            return Err(Refusal::too_many_targets(TARGETS_MAX));
+        }
+        let settings = TargetSettings::new(config, database, config.user(&url.user));
+        let target = Target::new(&key, url, settings, Arc::clone(&self.neutral));
+        let entry = Entry {
+            target: Arc::clone(&target),
+            unused_since: None,
+        };
+        inner.targets.insert(key, entry);
+        Ok(target)
+    }
+
+    /// All targets, in the order of their names.
+    pub(crate) fn targets(&self) -> Vec<Arc<Target>> {
+        let inner = self.lock();
+        let mut targets: Vec<_> = inner.targets.iter().collect();
+        targets.sort_unstable_by_key(|(key, _)| *key);
+        targets
+            .into_iter()
+            .map(|(_, entry)| Arc::clone(&entry.target))
+            .collect()
+    }
+
+    /// To be called once a second: closes what has idled for too long, forgets what nobody uses.
+    pub(crate) fn round(&self, now: Instant) {
+        for target in self.targets() {
+            target.pool.reap(now);
+        }
+        let mut inner = self.lock();
+        let config = Arc::clone(&inner.config);
+        inner
+            .targets
+            .retain(|key, entry| entry.is_kept(key, &config, now));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    /// Whether the configuration names it: both the database and its role.
+    fn is_named(&self, config: &Config) -> bool {
+        let is_it = |found: &Database| found.name == self.database && found.url.user == self.user;
+        config.databases.iter().any(is_it)
+    }
+}
+
+impl Entry {
+    fn is_kept(&mut self, key: &Key, config: &Config, now: Instant) -> bool {
+        if !self.target.is_unused() {
+            self.unused_since = None;
+            return true;
+        }
+        let since = *self.unused_since.get_or_insert(now);
+        key.is_named(config) || now.saturating_duration_since(since) < UNUSED_KEPT
+    }
+}

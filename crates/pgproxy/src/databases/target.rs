@@ -1,0 +1,142 @@
+//! One database for one role: where its connections come from, who has them, and what holds for its clients.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Key;
+use crate::config::{Config, Database, DatabaseUrl, Pooling, User};
+use crate::pool::{Pool, PoolLimits, PoolSnapshot};
+use crate::server::{Opened, Reported, Server};
+use crate::settings::Settings;
+
+/// Sets of settings whose parameter statuses are remembered.
+const STATUSES_MAX: usize = 1024;
+
+/// See the module.
+pub(crate) struct Target {
+    /// The database as clients call it.
+    pub(crate) database: String,
+    /// The role on the server.
+    pub(crate) user: String,
+    pub(crate) pool: Arc<Pool<Opened>>,
+    pub(crate) server: Server,
+    settings: Mutex<Arc<TargetSettings>>,
+    statuses: Mutex<HashMap<u64, Arc<Reported>>>,
+}
+
+/// What holds for a target: the configuration's defaults, those of the database, those of the user, the later the stronger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TargetSettings {
+    pub(crate) pooling: Pooling,
+    pub(crate) limits: PoolLimits,
+    /// How long a client waits for a connection.
+    pub(crate) wait_timeout: Duration,
+    /// How long opening one may take.
+    pub(crate) connect_timeout: Duration,
+    /// How old one may become.
+    pub(crate) lifetime_max: Duration,
+}
+
+impl TargetSettings {
+    pub(super) fn new(config: &Config, database: &Database, user: Option<&User>) -> Self {
+        let pool_size = user.and_then(|user| user.pool_size).or(database.pool_size);
+        let pooling = user.and_then(|user| user.pooling).or(database.pooling);
+        Self {
+            pooling: pooling.unwrap_or_default(),
+            limits: PoolLimits {
+                size: pool_size.unwrap_or(config.pool_size),
+                idle_timeout: config.idle_timeout,
+            },
+            wait_timeout: config.wait_timeout,
+            connect_timeout: config.connect_timeout,
+            lifetime_max: config.lifetime_max,
+        }
+    }
+}
+
+impl Target {
+    pub(super) fn new(
+        key: &Key,
+        url: DatabaseUrl,
+        settings: TargetSettings,
+        neutral: Arc<Settings>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            database: key.database.clone(),
+            user: key.user.clone(),
+            pool: Pool::new(settings.limits),
+            server: Server::new(url, neutral),
+            settings: Mutex::new(Arc::new(settings)),
+            statuses: Mutex::default(),
+        })
+    }
+
+    /// What holds now. For what happens once in a while: it takes a lock.
+    pub(crate) fn settings(&self) -> Arc<TargetSettings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    /// Something else holds from now on. Connections that were opened with other credentials, or elsewhere, go when they
+    /// come back. Says whether anything is new.
+    pub(super) fn change(&self, url: DatabaseUrl, settings: TargetSettings) -> bool {
+        let is_elsewhere = self.server.change(url);
+        if is_elsewhere {
+            self.pool.retire();
+        }
+        self.pool.set_limits(settings.limits);
+        let is_other = **lock(&self.settings) != settings;
+        *lock(&self.settings) = Arc::new(settings);
+        is_elsewhere || is_other
+    }
+
+    /// Whether neither a client nor a connection is there. Only the directory may ask, under its lock: nobody else can then
+    /// come by.
+    pub(super) fn is_unused(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1 && self.pool.is_empty()
+    }
+
+    /// The pool's numbers, with its names.
+    pub(crate) fn snapshot(&self, now: Instant) -> PoolSnapshot {
+        PoolSnapshot {
+            database: self.database.clone(),
+            user: self.user.clone(),
+            ..self.pool.snapshot(now)
+        }
+    }
+
+    /// What a server reports under these settings, if that is known.
+    pub(crate) fn statuses(&self, settings: &Settings) -> Option<Arc<Reported>> {
+        lock(&self.statuses).get(&settings.id).cloned()
+    }
+
+    /// Remembers what a server reports under these settings.
+    pub(crate) fn remember_statuses(
+        &self,
+        settings: &Settings,
+        reported: &Reported,
+    ) -> Arc<Reported> {
+        let mut statuses = lock(&self.statuses);
+        if statuses.len() >= STATUSES_MAX {
+            statuses.clear();
+        }
+        let reported = Arc::new(reported.clone());
+        statuses.insert(settings.id, Arc::clone(&reported));
+        reported
+    }
+
+    /// A new server connection reports something else than the ones before it: another version of the server, perhaps.
+    pub(crate) fn review_statuses(&self, fresh: &Reported) {
+        let mut statuses = lock(&self.statuses);
+        if statuses.get(&0).is_some_and(|known| **known != *fresh) {
+            statuses.clear();
+        }
+        if statuses.is_empty() {
+            statuses.insert(0, Arc::new(fresh.clone()));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

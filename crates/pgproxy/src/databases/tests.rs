@@ -1,0 +1,172 @@
+//! The directory, without any server.
+
+use super::*;
+use crate::config::{DatabaseUrl, Pooling, User};
+use crate::settings::SettingsTable;
+
+fn database(name: &str, url: &str) -> Database {
+    Database {
+        name: name.into(),
+        ..Database::new(DatabaseUrl::parse(url).unwrap())
+    }
+}
+
+fn config(databases: &[(&str, &str)]) -> Config {
+    let databases = databases.iter().map(|(name, url)| database(name, url));
+    Config {
+        databases: databases.collect(),
+        ..Config::default()
+    }
+}
+
+fn directory(config: Config) -> Databases {
+    Databases::new(config, SettingsTable::new().neutral())
+}
+
+fn names(databases: &Databases) -> Vec<String> {
+    let targets = databases.targets();
+    let name = |target: &Arc<Target>| format!("{}/{}", target.database, target.user);
+    targets.iter().map(name).collect()
+}
+
+#[test]
+fn one_url_is_one_target_from_the_start() {
+    let databases = directory(config(&[("app", "postgres://me:x@h/app")]));
+    assert_eq!(names(&databases), ["app/me"]);
+    let target = databases.target("app", "me", None).unwrap();
+    assert!(Arc::ptr_eq(&target, &databases.main().unwrap()));
+    assert_eq!(target.server.url().password.as_deref(), Some("x"));
+    let refusal = databases.target("other", "me", None).err().unwrap();
+    assert_eq!(
+        refusal.sqlstate,
+        paceline_pgwire::SqlState::INVALID_CATALOG_NAME
+    );
+}
+
+#[test]
+fn users_share_the_role_of_the_url_or_have_their_own() {
+    let databases = directory(config(&[
+        ("shared", "postgres://role:x@h/a"),
+        ("own", "postgres://h/b"),
+    ]));
+    let target = |name, user| databases.target(name, user, Some("pw")).unwrap();
+    assert!(Arc::ptr_eq(
+        &target("shared", "ann"),
+        &target("shared", "bob")
+    ));
+    assert!(!Arc::ptr_eq(&target("own", "ann"), &target("own", "bob")));
+    let url = target("own", "ann").server.url();
+    assert_eq!(
+        (&*url.user, url.password.as_deref(), &*url.database),
+        ("ann", Some("pw"), "b")
+    );
+    assert_eq!(names(&databases), ["own/ann", "own/bob", "shared/role"]);
+}
+
+#[test]
+fn any_name_leads_to_the_database_of_that_name() {
+    let databases = directory(config(&[
+        ("app", "postgres://u@h/app"),
+        (crate::config::ANY, "postgres://v@other/ignored"),
+    ]));
+    let target = databases.target("some", "x", None).unwrap();
+    let url = target.server.url();
+    assert_eq!((&*url.host, &*url.database), ("other", "some"));
+    assert_eq!(
+        databases
+            .target("app", "x", None)
+            .unwrap()
+            .server
+            .url()
+            .host,
+        "h"
+    );
+}
+
+#[test]
+fn what_nobody_uses_is_forgotten_and_there_is_a_bound() {
+    let databases = directory(config(&[
+        ("app", "postgres://u@h/app"),
+        ("*", "postgres://h/"),
+    ]));
+    let start = Instant::now();
+    let held = databases.target("held", "u", None).unwrap();
+    for number in 0..TARGETS_MAX - 2 {
+        databases.target(&format!("db{number}"), "u", None).unwrap();
+    }
+    assert_eq!(databases.targets().len(), TARGETS_MAX);
+    databases.target("one more", "u", None).unwrap();
+    assert_eq!(names(&databases), ["app/u", "held/u", "one more/u"]);
+    drop(databases.main());
+    databases.round(start);
+    databases.round(start + UNUSED_KEPT);
+    assert_eq!(names(&databases), ["app/u", "held/u"], "the main one stays");
+    drop(held);
+
+    let all: Vec<_> = (0..TARGETS_MAX - 1)
+        .map(|number| databases.target(&format!("db{number}"), "u", None).unwrap())
+        .collect();
+    let refusal = databases.target("too many", "u", None).err().unwrap();
+    assert!(
+        refusal.message.contains("too many different databases"),
+        "{refusal:?}"
+    );
+    drop(all);
+    assert!(databases.target("too many", "u", None).is_ok());
+}
+
+#[test]
+fn a_user_is_stronger_than_its_database_which_is_stronger_than_the_default() {
+    let mut config = config(&[("app", "postgres://h/app")]);
+    config.pool_size = 7;
+    config.databases[0].pool_size = Some(3);
+    config.users = vec![User {
+        name: "ann".into(),
+        pool_size: Some(2),
+        pooling: Some(Pooling::Session),
+        ..User::default()
+    }];
+    let databases = directory(config);
+    let limits = |user| {
+        let settings = databases.target("app", user, None).unwrap().settings();
+        (settings.limits.size, settings.pooling)
+    };
+    assert_eq!(limits("ann"), (2, Pooling::Session));
+    assert_eq!(limits("bob"), (3, Pooling::Transaction));
+}
+
+#[test]
+fn a_reload_changes_targets_in_place() {
+    let databases = directory(config(&[
+        ("app", "postgres://u:old@h/app"),
+        ("gone", "postgres://u:p@h/gone"),
+        ("same", "postgres://u:p@h/same"),
+    ]));
+    let [app, gone, same] =
+        ["app", "gone", "same"].map(|name| databases.target(name, "u", None).unwrap());
+    let changes = databases.reload(config(&[
+        ("app", "postgres://u:new@elsewhere/app"),
+        ("same", "postgres://u:p@h/same"),
+        ("fresh", "postgres://u:p@h/fresh"),
+    ]));
+    assert_eq!(
+        changes,
+        Changes {
+            added: vec!["fresh".into()],
+            removed: vec!["gone".into()],
+            changed: vec!["app/u".into()],
+            need_restart: Vec::new(),
+        }
+    );
+    assert_eq!(app.server.url().host, "elsewhere");
+    assert!(Arc::ptr_eq(
+        &app,
+        &databases.target("app", "u", None).unwrap()
+    ));
+    assert!(Arc::ptr_eq(
+        &same,
+        &databases.target("same", "u", None).unwrap()
+    ));
+    assert!(databases.target("gone", "u", None).is_err());
+    assert_eq!(gone.server.url().host, "h", "its clients go on");
+}
