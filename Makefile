@@ -1,11 +1,11 @@
 # The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
 SHELL := bash
 CARGO ?= cargo
-export NODE_PATH := $(CURDIR)/crates/pgproxy/tests/drivers/node_modules:/usr/share/nodejs:/usr/lib/nodejs
+export NODE_PATH := $(CURDIR)/tests/drivers/node/node_modules:/usr/share/nodejs:/usr/lib/nodejs
 FUZZ_SECONDS ?= 60
 DEMO_ARGS ?=
 
-.PHONY: help demo build test lint bench bench-pg soak fuzz test-fresh setup setup-tests clean
+.PHONY: help demo build test test-drivers test-versions chaos lint bench bench-pg soak fuzz test-fresh setup setup-tests clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -25,6 +25,11 @@ demo: build ## set up, build, and run the main job: measure, diagnose, fix, prov
 test: setup-tests ## set up and run all tests
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
+
+test-drivers: ## the drivers that people use, newest versions, through Paceline: a table (DRIVERS="psycopg sqlx …" for some)
+	@scripts/setup --drivers
+	$(CARGO) build --locked -p paceline --bin paceline --example drivers
+	$(CARGO) run --quiet --locked -p paceline --example drivers -- $(DRIVERS)
 
 lint: setup ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) fmt --all --check

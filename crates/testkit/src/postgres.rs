@@ -58,7 +58,7 @@ pub fn psql(server: &PrivatePostgres, url: &str, sql: &str) -> String {
 pub fn target_folder() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().unwrap();
-    let above = if folder.ends_with("deps") {
+    let above = if folder.ends_with("deps") || folder.ends_with("examples") {
         folder.parent().unwrap()
     } else {
         folder

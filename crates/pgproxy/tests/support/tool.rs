@@ -78,7 +78,7 @@ pub(crate) fn driver_script(rig: &Rig, interpreter: &str, script: &str) -> Ended
         .args(["127.0.0.1", &rig.port.to_string(), "postgres"]);
     command.arg(rig.pool_size.to_string());
     if std::env::var_os("NODE_PATH").is_none() {
-        let installed = drivers.join("node_modules");
+        let installed = drivers.join("../../../../tests/drivers/node/node_modules");
         let path = format!("{}:/usr/share/nodejs:/usr/lib/nodejs", installed.display());
         command.env("NODE_PATH", path);
     }
