@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
 
+use crate::pool::Fullness;
+
 /// Why a proxy cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -151,17 +153,39 @@ impl Refusal {
 
 /// The sentences.
 impl Refusal {
-    pub(crate) fn wait_timeout(waited: Duration, others_waiting: usize, size: usize) -> Self {
-        let others = match others_waiting {
+    /// Nothing came back in time.
+    pub(crate) fn wait_timeout(waited: Duration, full: &Fullness) -> Self {
+        let others = match full.waiting {
             0 => "no other client waits".to_owned(),
             1 => "1 other client waits".to_owned(),
             more => format!("{more} other clients wait"),
         };
+        let bound = match (full.shared_max, full.reserve) {
+            (Some(max), _) => format!("the limit over several pools is {max}"),
+            (None, 0) => format!("pool_size is {}", full.size),
+            (None, reserve) => format!("pool_size is {}, reserve_size {reserve}", full.size),
+        };
         let message = format!(
-            "no server connection became free within {} ms: all are in use (pool_size is {size}), and {others}",
+            "no server connection became free within {} ms: all are in use ({bound}), and {others}",
             waited.as_millis()
         );
+        let mut held = format!("{} server connections are in use", full.open);
+        for (count, what) in [
+            (full.idle_in_transaction, "are idle in a transaction"),
+            (
+                full.pinned,
+                "are kept by their clients because of session state",
+            ),
+        ] {
+            if count > 0 {
+                held += &format!(", of which {count} {what}");
+            }
+        }
+        if full.opening > 0 {
+            held += &format!("; {} are being opened", full.opening);
+        }
         Self::new(SqlState::TOO_MANY_CONNECTIONS, message)
+            .detail(held + ".")
             .hint("Make transactions shorter, raise pool_size if the database can carry more, or wait_timeout.")
     }
 
@@ -256,6 +280,16 @@ impl Refusal {
             format!("too many different databases and users are in use: there can be {max} pools"),
         )
         .hint("Trying again works when another pool has not been used for a minute.")
+    }
+
+    pub(crate) fn too_many_clients_of(kind: &str, name: &str, max: usize) -> Self {
+        Self::new(
+            SqlState::TOO_MANY_CONNECTIONS,
+            format!("there are too many clients of {kind} \"{name}\" already: at most {max}"),
+        )
+        .hint(
+            "Close connections that are not needed, or raise clients_max of this database or user.",
+        )
     }
 
     pub(crate) fn too_many_clients(max: usize) -> Self {
@@ -383,7 +417,14 @@ mod tests {
     #[test]
     fn a_refusal_is_one_whole_message() {
         let mut out = Vec::new();
-        Refusal::wait_timeout(Duration::from_secs(5), 9, 20).write(&mut out);
+        let full = Fullness {
+            size: 20,
+            open: 20,
+            waiting: 9,
+            pinned: 2,
+            ..Fullness::default()
+        };
+        Refusal::wait_timeout(Duration::from_secs(5), &full).write(&mut out);
         assert_eq!(
             (out[0], out.len()),
             (
@@ -394,6 +435,11 @@ mod tests {
         let fields = ErrorFields::parse(&out[5..]).unwrap();
         assert_eq!(fields.sqlstate(), Some(SqlState::TOO_MANY_CONNECTIONS));
         let message = String::from_utf8_lossy(fields.message().unwrap()).into_owned();
+        let detail = String::from_utf8_lossy(fields.get(b'D').unwrap()).into_owned();
+        assert_eq!(
+            detail,
+            "20 server connections are in use, of which 2 are kept by their clients because of session state."
+        );
         for part in ["5000 ms", "pool_size is 20", "9 other clients wait"] {
             assert!(message.contains(part), "{message}");
         }

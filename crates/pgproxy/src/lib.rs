@@ -24,7 +24,9 @@ mod stream;
 mod tls;
 mod worker;
 
-pub use config::{ANY, Config, Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, User};
+pub use config::{
+    ANY, Config, Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, Timeouts, User,
+};
 pub use databases::Changes;
 pub use error::{Error, Unavailable};
 pub use pool::PoolSnapshot;

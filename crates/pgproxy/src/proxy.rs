@@ -216,7 +216,8 @@ fn check(config: &Config) -> Result<(), Error> {
         });
     }
     let numbers = [
-        ("pool_size", config.pool_size),
+        ("opening_max", config.opening_max),
+        ("instances", config.instances),
         ("clients_max", config.clients_max),
         ("workers", config.workers),
         ("prepared_statements_max", config.prepared_statements_max),

@@ -17,7 +17,7 @@ pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, Sta
 
 use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;
-use crate::databases::Target;
+use crate::databases::{Admission, Target};
 use crate::settings::Settings;
 use crate::stream::{DetachedStream, Stream};
 use crate::worker::Seat;
@@ -30,6 +30,8 @@ pub(crate) struct Client<S = Stream> {
     pub(crate) reader: Reader,
     /// What it asked for.
     pub(crate) target: Arc<Target>,
+    /// Its place among the clients of its database and of its user.
+    pub(crate) admission: Admission,
     pub(crate) statements: ClientStatements,
     pub(crate) settings: Arc<Settings>,
     pub(crate) cancelable: Cancelable,
@@ -53,6 +55,7 @@ impl<S> Client<S> {
             outbox: self.outbox,
             reader: self.reader,
             target: self.target,
+            admission: self.admission,
             statements: self.statements,
             settings: self.settings,
             cancelable: self.cancelable,

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{Client, ClientStatements, Verdict};
 use crate::buffer::{Inbox, Outbox};
 use crate::config::Mode;
-use crate::databases::Target;
+use crate::databases::{Admission, Target};
 use crate::error::Refusal;
 use crate::observe;
 use crate::session::Session;
@@ -36,7 +36,7 @@ pub(crate) struct Arrival {
 /// What a connection wants.
 enum Wish {
     /// A session under these settings.
-    Session(Arc<Target>, Arc<Settings>),
+    Session(Arc<Target>, Admission, Arc<Settings>),
     /// A connection of its own to the server; the startup packet has this many bytes.
     Observed(usize),
 }
@@ -70,8 +70,9 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
         Err(_) => Err(Refusal::login_timeout().into()),
     };
     match wish {
-        Ok(Wish::Session(target, settings)) => {
-            if let Some(session) = Box::pin(arrival.open_session(target, settings)).await {
+        Ok(Wish::Session(target, admission, settings)) => {
+            if let Some(session) = Box::pin(arrival.open_session(target, admission, settings)).await
+            {
                 session.run().await;
             }
         }
@@ -147,7 +148,8 @@ impl Arrival {
         }
         outcome?;
         let target = proxy.databases.target(&database, &user, None)?;
-        Ok(Wish::Session(target, settings?))
+        let admission = proxy.databases.admit(&database, &user)?;
+        Ok(Wish::Session(target, admission, settings?))
     }
 
     /// Talks until the client has proved who it is.
@@ -172,7 +174,12 @@ impl Arrival {
         }
     }
 
-    async fn open_session(self, target: Arc<Target>, settings: Arc<Settings>) -> Option<Session> {
+    async fn open_session(
+        self,
+        target: Arc<Target>,
+        admission: Admission,
+        settings: Arc<Settings>,
+    ) -> Option<Session> {
         let proxy = Arc::clone(&self.worker.proxy);
         let cancelable = proxy.cancel_keys.register(&proxy.random).ok()?;
         let client = Client {
@@ -181,6 +188,7 @@ impl Arrival {
             outbox: self.outbox,
             reader: Reader::default(),
             target,
+            admission,
             statements: ClientStatements::default(),
             settings,
             cancelable,

@@ -1,5 +1,7 @@
 //! A database that clients may ask for.
 
+use std::time::Duration;
+
 use super::{DatabaseUrl, Pooling};
 
 /// The name under which a [`Database`] stands for all those that have no entry of their own.
@@ -15,8 +17,22 @@ pub struct Database {
     pub url: DatabaseUrl,
     /// Server connections of each of its pools at most.
     pub pool_size: Option<usize>,
+    /// Server connections of each of its pools that are kept open.
+    pub pool_size_min: Option<usize>,
+    /// Server connections of each of its pools beyond the maximum.
+    pub reserve_size: Option<usize>,
+    /// Its server connections at most, over all users; 0: no bound.
+    pub connections_max: Option<usize>,
+    /// Its clients at most; 0: no bound.
+    pub clients_max: Option<usize>,
     /// How long its clients keep their server connections.
     pub pooling: Option<Pooling>,
+    /// How long its clients' statements may take.
+    pub statement_timeout: Option<Duration>,
+    /// How long its clients may do nothing in a transaction.
+    pub idle_in_transaction_timeout: Option<Duration>,
+    /// How long its clients may do nothing at all.
+    pub client_idle_timeout: Option<Duration>,
 }
 
 impl Database {

@@ -1,6 +1,7 @@
 //! What the proxy is told: plain values, parsed once.
 
 mod database;
+mod limits;
 mod url;
 mod user;
 
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use database::{ANY, Database};
+pub use limits::Timeouts;
 pub use url::{DatabaseUrl, DatabaseUrlError};
 pub use user::User;
 
@@ -42,8 +44,34 @@ pub struct Config {
     pub users: Vec<User>,
     /// Pooling, or only reading along.
     pub mode: Mode,
-    /// Server connections of each pool at most.
+    /// Server connections of each pool at most; 0: twice `server_cores` plus one, at least 5, or 20 if that is not known.
     pub pool_size: usize,
+    /// Server connections of each pool that are kept open.
+    pub pool_size_min: usize,
+    /// Server connections of each pool beyond its maximum, for clients that have waited for `reserve_after`.
+    pub reserve_size: usize,
+    /// How long a client waits until the reserve is there for it.
+    pub reserve_after: Duration,
+    /// Server connections that each pool opens at once.
+    pub opening_max: usize,
+    /// The cores of the database server; 0: not known.
+    pub server_cores: usize,
+    /// How many Pacelines share the server: each takes its part of the maxima of server connections.
+    pub instances: usize,
+    /// Server connections of all pools together at most; 0: no bound.
+    pub server_connections_max: usize,
+    /// Server connections of each database at most, over all its users; 0: no bound.
+    pub database_connections_max: usize,
+    /// Server connections of each user at most, over all databases; 0: no bound.
+    pub user_connections_max: usize,
+    /// Clients of each database at most; 0: no bound.
+    pub database_clients_max: usize,
+    /// Clients of each user at most; 0: no bound.
+    pub user_clients_max: usize,
+    /// A server connection that has idled for this long is looked at before a client gets it.
+    pub check_after: Duration,
+    /// How long things may take that are stopped otherwise.
+    pub timeouts: Timeouts,
     /// How long a client waits for a server connection before it is told 53300.
     pub wait_timeout: Duration,
     /// How long opening a server connection may take, authentication included.
@@ -76,7 +104,20 @@ impl Default for Config {
             databases: vec![Database::default()],
             users: Vec::new(),
             mode: Mode::default(),
-            pool_size: 20,
+            pool_size: 0,
+            pool_size_min: 0,
+            reserve_size: 0,
+            reserve_after: Duration::from_secs(1),
+            opening_max: 4,
+            server_cores: 0,
+            instances: 1,
+            server_connections_max: 0,
+            database_connections_max: 0,
+            user_connections_max: 0,
+            database_clients_max: 0,
+            user_clients_max: 0,
+            check_after: Duration::from_secs(30),
+            timeouts: Timeouts::default(),
             wait_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),

@@ -1,6 +1,7 @@
 //! A user that clients may log in as.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::Pooling;
 
@@ -13,8 +14,18 @@ pub struct User {
     pub password: Option<String>,
     /// Server connections of each of its pools at most.
     pub pool_size: Option<usize>,
+    /// Its server connections at most, over all databases, if it is a role on the server; 0: no bound.
+    pub connections_max: Option<usize>,
+    /// Its clients at most; 0: no bound.
+    pub clients_max: Option<usize>,
     /// How long its clients keep their server connections.
     pub pooling: Option<Pooling>,
+    /// How long its clients' statements may take.
+    pub statement_timeout: Option<Duration>,
+    /// How long its clients may do nothing in a transaction.
+    pub idle_in_transaction_timeout: Option<Duration>,
+    /// How long its clients may do nothing at all.
+    pub client_idle_timeout: Option<Duration>,
 }
 
 impl fmt::Debug for User {
@@ -23,7 +34,9 @@ impl fmt::Debug for User {
             .field("name", &self.name)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("pool_size", &self.pool_size)
+            .field("connections_max", &self.connections_max)
+            .field("clients_max", &self.clients_max)
             .field("pooling", &self.pooling)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

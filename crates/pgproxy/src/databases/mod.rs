@@ -4,6 +4,8 @@
 //! a while. The configuration can be exchanged while clients go on ([`reload`]).
 
 mod reload;
+mod rounds;
+mod shared;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -13,11 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use reload::Changes;
+pub(crate) use shared::Admission;
 pub(crate) use target::{Target, TargetSettings};
 
 use crate::config::{Config, Database};
 use crate::error::Refusal;
 use crate::settings::Settings;
+use shared::Shared;
 
 /// Targets at most. With a database for any name and users that are not listed, peers could make more and more.
 const TARGETS_MAX: usize = 4096;
@@ -34,6 +38,7 @@ pub(crate) struct Databases {
 struct Inner {
     config: Arc<Config>,
     targets: HashMap<Key, Entry>,
+    shared: Shared,
 }
 
 /// The database as clients call it, and the role on the server.
@@ -55,6 +60,7 @@ impl Databases {
         let databases = Self {
             neutral,
             inner: Mutex::new(Inner {
+                shared: Shared::new(&config),
                 config: Arc::new(config),
                 targets: HashMap::new(),
             }),
@@ -85,6 +91,17 @@ impl Databases {
         let found = config.database(database);
         let found = found.ok_or_else(|| Refusal::unknown_database(database))?;
         self.get(&mut inner, &config, found, database, user, password)
+    }
+
+    /// Counts a client in that is about to get a target.
+    ///
+    /// # Errors
+    ///
+    /// Its database or its user has too many clients already.
+    pub(crate) fn admit(&self, database: &str, user: &str) -> Result<Admission, Refusal> {
+        let mut inner = self.lock();
+        let config = Arc::clone(&inner.config);
+        inner.shared.admit(&config, database, user)
     }
 
     /// The target of the main database for its own role.
@@ -136,7 +153,8 @@ impl Databases {
             return Err(Refusal::too_many_targets(TARGETS_MAX));
         }
         let settings = TargetSettings::new(config, database, config.user(&url.user));
-        let target = Target::new(&key, url, settings, Arc::clone(&self.neutral));
+        let budgets = inner.shared.budgets(config, name, &url.user);
+        let target = Target::new(&key, url, settings, Arc::clone(&self.neutral), &budgets);
         let entry = Entry {
             target: Arc::clone(&target),
             unused_since: None,
@@ -156,16 +174,14 @@ impl Databases {
             .collect()
     }
 
-    /// To be called once a second: closes what has idled for too long, forgets what nobody uses.
-    pub(crate) fn round(&self, now: Instant) {
-        for target in self.targets() {
-            target.pool.reap(now);
-        }
+    /// Forgets what nobody uses.
+    fn forget_unused(&self, now: Instant) {
         let mut inner = self.lock();
         let config = Arc::clone(&inner.config);
         inner
             .targets
             .retain(|key, entry| entry.is_kept(key, &config, now));
+        inner.shared.tidy();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

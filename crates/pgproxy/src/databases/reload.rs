@@ -56,7 +56,11 @@ impl Databases {
             }
         }
         changes.changed.sort_unstable();
+        let bounds = inner.shared.change(&new);
         drop(inner);
+        for (budget, max) in bounds {
+            budget.set_limit(max);
+        }
         // A new main database gets its pool at once.
         self.main();
         changes

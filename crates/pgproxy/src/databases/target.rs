@@ -1,12 +1,14 @@
 //! One database for one role: where its connections come from, who has them, and what holds for its clients.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Key;
-use crate::config::{Config, Database, DatabaseUrl, Pooling, User};
-use crate::pool::{Pool, PoolLimits, PoolSnapshot};
+use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
+use crate::error::Unavailable;
+use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
 use crate::server::{Opened, Reported, Server};
 use crate::settings::Settings;
 
@@ -36,21 +38,40 @@ pub(crate) struct TargetSettings {
     pub(crate) connect_timeout: Duration,
     /// How old one may become.
     pub(crate) lifetime_max: Duration,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl TargetSettings {
     pub(super) fn new(config: &Config, database: &Database, user: Option<&User>) -> Self {
-        let pool_size = user.and_then(|user| user.pool_size).or(database.pool_size);
         let pooling = user.and_then(|user| user.pooling).or(database.pooling);
         Self {
             pooling: pooling.unwrap_or_default(),
             limits: PoolLimits {
-                size: pool_size.unwrap_or(config.pool_size),
+                size: config.size_of(database, user),
+                size_min: database.pool_size_min.unwrap_or(config.pool_size_min),
+                reserve: database.reserve_size.unwrap_or(config.reserve_size),
+                reserve_after: config.reserve_after,
+                opening_max: config.opening_max,
                 idle_timeout: config.idle_timeout,
+                check_after: config.check_after,
             },
             wait_timeout: config.wait_timeout,
             connect_timeout: config.connect_timeout,
             lifetime_max: config.lifetime_max,
+            timeouts: Timeouts {
+                statement: user
+                    .and_then(|user| user.statement_timeout)
+                    .or(database.statement_timeout)
+                    .unwrap_or(config.timeouts.statement),
+                idle_in_transaction: user
+                    .and_then(|user| user.idle_in_transaction_timeout)
+                    .or(database.idle_in_transaction_timeout)
+                    .unwrap_or(config.timeouts.idle_in_transaction),
+                client_idle: user
+                    .and_then(|user| user.client_idle_timeout)
+                    .or(database.client_idle_timeout)
+                    .unwrap_or(config.timeouts.client_idle),
+            },
         }
     }
 }
@@ -61,11 +82,12 @@ impl Target {
         url: DatabaseUrl,
         settings: TargetSettings,
         neutral: Arc<Settings>,
+        budgets: &[Arc<Budget<Opened>>],
     ) -> Arc<Self> {
         Arc::new(Self {
             database: key.database.clone(),
             user: key.user.clone(),
-            pool: Pool::new(settings.limits),
+            pool: Pool::new(settings.limits, budgets, Clock::System),
             server: Server::new(url, neutral),
             settings: Mutex::new(Arc::new(settings)),
             statuses: Mutex::default(),
@@ -103,6 +125,17 @@ impl Target {
             user: self.user.clone(),
             ..self.pool.snapshot(now)
         }
+    }
+
+    /// A connection could not be opened.
+    pub(crate) fn note_connect_error(&self, error: &Unavailable) {
+        self.pool.counters.connect_errors.fetch_add(1, Relaxed);
+        tracing::warn!(%error, "Could not open a server connection.");
+    }
+
+    /// Why a client waits.
+    pub(crate) fn fullness(&self) -> Fullness {
+        self.pool.fullness()
     }
 
     /// What a server reports under these settings, if that is known.

@@ -98,8 +98,8 @@ fn what_nobody_uses_is_forgotten_and_there_is_a_bound() {
     databases.target("one more", "u", None).unwrap();
     assert_eq!(names(&databases), ["app/u", "held/u", "one more/u"]);
     drop(databases.main());
-    databases.round(start);
-    databases.round(start + UNUSED_KEPT);
+    databases.forget_unused(start);
+    databases.forget_unused(start + UNUSED_KEPT);
     assert_eq!(names(&databases), ["app/u", "held/u"], "the main one stays");
     drop(held);
 

@@ -3,9 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use super::{Pool, Pooled};
+use super::{Idle, Pool, Pooled};
 
 /// One of the pool's places, for a connection that is being opened.
 pub(crate) struct Place<C: Pooled> {
@@ -29,7 +28,7 @@ impl<C: Pooled> Place<C> {
         pool.counters.connects.fetch_add(1, Ordering::Relaxed);
         let generation = pool.lock().generation;
         pool.place_free(0, 1);
-        Lease::new(&pool, connection, generation)
+        Lease::fresh(&pool, connection, generation)
     }
 
     /// The pool, which holds its own lock, counts by itself.
@@ -52,19 +51,33 @@ pub(crate) struct Lease<C: Pooled> {
     /// `None` only within `into_inner` and `drop`.
     connection: Option<C>,
     generation: u64,
+    is_stale: bool,
     is_pinned: bool,
     is_condemned: bool,
 }
 
 impl<C: Pooled> Lease<C> {
-    pub(super) fn new(pool: &Arc<Pool<C>>, connection: C, generation: u64) -> Self {
+    /// Just opened, or just given back.
+    pub(super) fn fresh(pool: &Arc<Pool<C>>, connection: C, generation: u64) -> Self {
         Self {
             pool: Arc::clone(pool),
             connection: Some(connection),
             generation,
+            is_stale: false,
             is_pinned: false,
             is_condemned: false,
         }
+    }
+
+    pub(super) fn reused(pool: &Arc<Pool<C>>, idle: Idle<C>) -> Self {
+        let mut lease = Self::fresh(pool, idle.connection, idle.generation);
+        lease.is_stale = idle.is_stale;
+        lease
+    }
+
+    /// Whether it has idled for so long that it should be looked at before it is used.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     /// It belongs to this client until the end, and is closed then.
@@ -126,7 +139,7 @@ impl<C: Pooled> Drop for Lease<C> {
         if self.is_pinned {
             self.pool.counters.pinned.fetch_sub(1, Ordering::Relaxed);
         }
-        let now = Instant::now();
+        let now = self.pool.clock.now();
         // A panic may have left it half-way between two states that each look clean.
         let is_trusted = !self.is_condemned && !std::thread::panicking();
         if is_trusted && connection.is_clean() && now < connection.expires() {

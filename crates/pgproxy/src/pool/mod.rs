@@ -4,29 +4,37 @@
 //! and nothing is opened or closed inside. The pool knows nothing of Postgres: what it holds is any [`Pooled`].
 //!
 //! Invariant: somebody waits only while nothing could be given, that is while no connection is idle, and either all
-//! places are taken or [`OPENING_MAX`] connections are being opened.
+//! places are taken, or as many connections are being opened as may be at once, or a [`Budget`] is exhausted.
 
+mod budget;
+mod clock;
 mod guard;
+mod inner;
+#[cfg(test)]
+mod model;
 mod queue;
 mod reaper;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use paceline_journal::Latencies;
-
+pub(crate) use budget::{Budget, UNLIMITED};
+pub(crate) use clock::Clock;
 pub(crate) use guard::{Lease, Place};
 pub(crate) use queue::{Grant, Ticket};
+pub(crate) use snapshot::Fullness;
+pub use snapshot::PoolSnapshot;
 
-use queue::{Slot, Waiting};
+use budget::Budgets;
+use inner::{Idle, Inner, Outcome};
 
-/// So many server connections are opened at once at most: a burst of clients must not become a burst of forks and
-/// password checks on the server. The others wait, for these or for one that comes back.
-pub(crate) const OPENING_MAX: usize = 4;
+/// A pool under the same budget whose client has waited by so much longer gets the place of a connection that comes back,
+/// though that has to be opened anew: nobody starves, and connections do not change hands with every transaction.
+const PRECEDENCE: Duration = Duration::from_millis(500);
 
 /// What a pool can hold.
 pub(crate) trait Pooled: Send {
@@ -43,13 +51,27 @@ pub(crate) trait Pooled: Send {
 /// The bounds of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolLimits {
+    /// Connections at most.
     pub(crate) size: usize,
+    /// Connections that are kept open, used or not.
+    pub(crate) size_min: usize,
+    /// Connections beyond `size`, while somebody has waited for `reserve_after`.
+    pub(crate) reserve: usize,
+    pub(crate) reserve_after: Duration,
+    /// Connections that are opened at once: a burst of clients must not become a burst of forks and password checks on
+    /// the server. The others wait, for these or for one that comes back.
+    pub(crate) opening_max: usize,
+    /// What nobody has used for so long is closed.
     pub(crate) idle_timeout: Duration,
+    /// What nobody has used for so long is looked at before it is given to somebody.
+    pub(crate) check_after: Duration,
 }
 
 /// See the module.
 pub(crate) struct Pool<C: Pooled> {
     inner: Mutex<Inner<C>>,
+    budgets: Budgets<C>,
+    clock: Clock,
     pub(crate) counters: Counters,
 }
 
@@ -64,147 +86,59 @@ pub(crate) struct Counters {
     pub(crate) observed: AtomicUsize,
 }
 
-struct Inner<C: Pooled> {
-    limits: PoolLimits,
-    /// Connections of an earlier generation are not given to anybody any more.
-    generation: u64,
-    idle: Vec<Idle<C>>,
-    /// Connections that exist or are being opened: idle, used, opening.
-    places_taken: usize,
-    opening: usize,
-    waiting: VecDeque<Waiting<C>>,
-    next_ticket: u64,
-    waits: Latencies,
-}
-
-struct Idle<C> {
-    connection: C,
-    generation: u64,
-    since: Instant,
-}
-
-/// The state of a pool at one moment.
-#[derive(Debug, Clone)]
-pub struct PoolSnapshot {
-    /// The database.
-    pub database: String,
-    /// The role on the server.
-    pub user: String,
-    /// Server connections at most. `None` in observe mode, where each client has one.
-    pub max: Option<usize>,
-    /// Server connections that exist.
-    pub open: usize,
-    /// Of these, those that wait for work.
-    pub idle: usize,
-    /// Of these, those that a client holds.
-    pub used: usize,
-    /// Server connections that are being opened.
-    pub opening: usize,
-    /// Clients in the queue.
-    pub waiting: usize,
-    /// How long the client at the head of the queue has waited.
-    pub longest_wait: Option<Duration>,
-    /// Server connections that belong to one client until it leaves, because of session state.
-    pub pinned: usize,
-    /// Server connections opened so far.
-    pub connects_total: u64,
-    /// Attempts to open one that failed.
-    pub connect_errors_total: u64,
-    /// Clients that were told 53300 because their wait was over.
-    pub wait_timeouts_total: u64,
-    /// The waits of the clients that did not get a server connection at once: until they had one, their time was up, or none could
-    /// be opened.
-    pub waits: Latencies,
-}
-
 impl<C: Pooled> Pool<C> {
-    pub(crate) fn new(limits: PoolLimits) -> Arc<Self> {
-        let inner = Inner {
-            limits,
-            generation: 0,
-            idle: Vec::with_capacity(limits.size.min(1024)),
-            places_taken: 0,
-            opening: 0,
-            waiting: VecDeque::new(),
-            next_ticket: 0,
-            waits: Latencies::new(),
-        };
-        Arc::new(Self {
-            inner: Mutex::new(inner),
+    pub(crate) fn new(limits: PoolLimits, budgets: &[Arc<Budget<C>>], clock: Clock) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            inner: Mutex::new(Inner::new(limits)),
+            budgets: Budgets(budgets.into()),
+            clock,
             counters: Counters::default(),
-        })
+        });
+        budgets.iter().for_each(|budget| budget.join(&pool));
+        pool
     }
 
     /// Asks for a connection for a client on `worker`, preferably one with these settings.
     pub(crate) fn check_out(self: &Arc<Self>, worker: usize, settings_id: u64) -> Grant<C> {
         let mut inner = self.lock();
-        if inner.waiting.is_empty() {
-            if let Some(index) = best(&inner.idle, worker, settings_id) {
-                let Idle {
-                    connection,
-                    generation,
-                    ..
-                } = inner.idle.remove(index);
-                return Grant::Connection(Lease::new(self, connection, generation));
+        if inner.has_nobody_waiting() {
+            if let Some(idle) = inner.take_idle(worker, settings_id) {
+                return Grant::Connection(Lease::reused(self, idle));
             }
-            if inner.may_open() {
+            let now = self.clock.now();
+            if inner.has_room(None, now) && (self.budgets.take() || self.budgets.take_or_want()) {
                 return Grant::Open(inner.take_place(self));
             }
         }
-        Grant::Wait(inner.enqueue(self))
-    }
-
-    /// How many clients wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
-    }
-
-    /// Server connections at most.
-    pub(crate) fn size(&self) -> usize {
-        self.lock().limits.size
-    }
-
-    /// A client has waited, whatever came of it.
-    pub(crate) fn record_wait(&self, wait: Duration) {
-        self.lock().waits.record(wait);
-    }
-
-    /// The state now. The names are the caller's to fill in.
-    pub(crate) fn snapshot(&self, now: Instant) -> PoolSnapshot {
-        let inner = self.lock();
-        let open = inner.places_taken - inner.opening;
-        PoolSnapshot {
-            database: String::new(),
-            user: String::new(),
-            max: Some(inner.limits.size),
-            open,
-            idle: inner.idle.len(),
-            used: open - inner.idle.len(),
-            opening: inner.opening,
-            waiting: inner.waiting.len(),
-            longest_wait: inner
-                .waiting
-                .front()
-                .map(|head| now.saturating_duration_since(head.since)),
-            pinned: self.counters.pinned.load(Ordering::Relaxed),
-            connects_total: self.counters.connects.load(Ordering::Relaxed),
-            connect_errors_total: self.counters.connect_errors.load(Ordering::Relaxed),
-            wait_timeouts_total: self.counters.wait_timeouts.load(Ordering::Relaxed),
-            waits: inner.waits.clone(),
+        let now = self.clock.now();
+        let starves = inner.has_room(None, now);
+        let ticket = inner.enqueue(self, now);
+        drop(inner);
+        if starves {
+            // Room within the pool, but not under a budget: another pool may have a connection that nobody needs.
+            self.budgets.evict(self);
         }
+        Grant::Wait(ticket)
     }
 
     /// Other limits hold from now on.
     pub(crate) fn set_limits(self: &Arc<Self>, limits: PoolLimits) {
         let mut inner = self.lock();
         inner.limits = limits;
-        let over = inner.places_taken.saturating_sub(limits.size);
-        let over = over.min(inner.idle.len());
+        let over = inner.places_over();
         // The first ones have idled for the longest.
-        let closed: Vec<_> = inner.idle.drain(..over).collect();
-        inner.let_open(self);
+        let closed = inner.take_idlest(over);
         drop(inner);
         self.discard(closed);
+        self.let_open();
+    }
+
+    /// Connections cannot be opened at present: one attempt at a time is enough to find out when they can.
+    pub(crate) fn set_failing(self: &Arc<Self>, is_failing: bool) {
+        let was_failing = std::mem::replace(&mut self.lock().is_failing, is_failing);
+        if was_failing && !is_failing {
+            self.let_open();
+        }
     }
 
     /// Nobody gets a connection any more that is open now.
@@ -215,14 +149,26 @@ impl<C: Pooled> Pool<C> {
 
     /// Closes what idles.
     pub(crate) fn close_idle(self: &Arc<Self>) {
-        let closed = std::mem::take(&mut self.lock().idle);
+        let closed = self.lock().take_idlest(usize::MAX);
         self.discard(closed);
     }
 
-    /// Whether it has no connection, is opening none, and nobody waits for one.
-    pub(crate) fn is_empty(&self) -> bool {
-        let inner = self.lock();
-        inner.places_taken == 0 && inner.waiting.is_empty()
+    /// A place for a connection that nobody waits for, if fewer are open than shall be.
+    pub(crate) fn refill(self: &Arc<Self>) -> Option<Place<C>> {
+        let mut inner = self.lock();
+        let wants = inner.has_nobody_waiting() && inner.is_below_min();
+        (wants && self.budgets.take()).then(|| inner.take_place(self))
+    }
+
+    /// The head of the queue may have waited for long enough to get a connection of the reserve.
+    pub(crate) fn claim_reserve(self: &Arc<Self>) {
+        self.let_open();
+    }
+
+    /// Closes the connection that has idled for the longest.
+    fn evict_one(self: &Arc<Self>) {
+        let closed = self.lock().take_idlest(1);
+        self.discard(closed);
     }
 
     /// Connections that were idle are closed.
@@ -246,27 +192,25 @@ impl<C: Pooled> Pool<C> {
 
     /// A connection comes back clean: to the head of the queue, else to the idle ones. Unless nobody is to have it any more.
     fn give_back(self: &Arc<Self>, connection: C, generation: u64, now: Instant) {
+        let wanted_since = if self.budgets.are_wanted() {
+            self.budgets.wanted_since(self)
+        } else {
+            None
+        };
         let mut inner = self.lock();
-        if generation != inner.generation || inner.places_taken > inner.limits.size {
+        let is_over = generation != inner.generation
+            || inner.is_overfull()
+            || self.budgets.are_over()
+            || wanted_since.is_some_and(|since| inner.has_precedence(since, PRECEDENCE));
+        if is_over {
             drop(inner);
             drop(connection);
             return self.place_free(1, 0);
         }
-        let mut grant = Grant::Connection(Lease::new(self, connection, generation));
-        while let Some(head) = inner.waiting.pop_front() {
-            match head.slot.grant(grant) {
-                Ok(()) => return,
-                Err(back) => grant = back,
-            }
+        let lease = Lease::fresh(self, connection, generation);
+        if let Some(lease) = inner.hand_over(lease) {
+            inner.keep(lease.into_inner(), generation, now);
         }
-        let Grant::Connection(lease) = grant else {
-            return;
-        };
-        inner.idle.push(Idle {
-            connection: lease.into_inner(),
-            generation,
-            since: now,
-        });
     }
 
     /// A place is free again, or an opening has come to its end: the head of the queue may open a connection.
@@ -274,67 +218,39 @@ impl<C: Pooled> Pool<C> {
         let mut inner = self.lock();
         inner.places_taken -= places;
         inner.opening -= opening;
-        inner.let_open(self);
-    }
-}
-
-impl<C: Pooled> Inner<C> {
-    fn may_open(&self) -> bool {
-        self.places_taken < self.limits.size && self.opening < OPENING_MAX
-    }
-
-    fn take_place(&mut self, pool: &Arc<Pool<C>>) -> Place<C> {
-        self.places_taken += 1;
-        self.opening += 1;
-        Place::opening(pool)
+        self.budgets.give(places);
+        drop(inner);
+        if places > 0 {
+            // In the order of their waits, our own clients among them.
+            self.budgets.serve();
+        }
+        self.let_open();
     }
 
-    fn enqueue(&mut self, pool: &Arc<Pool<C>>) -> Ticket<C> {
-        let (number, slot, since) = (self.next_ticket, Arc::new(Slot::default()), Instant::now());
-        self.next_ticket += 1;
-        self.waiting.push_back(Waiting {
-            number,
-            since,
-            slot: Arc::clone(&slot),
-        });
-        Ticket::new(pool, slot, number)
-    }
-
-    fn let_open(&mut self, pool: &Arc<Pool<C>>) {
-        while self.may_open() {
-            let Some(head) = self.waiting.pop_front() else {
-                return;
-            };
-            let place = self.take_place(pool);
-            if let Err(Grant::Open(place)) = head.slot.grant(Grant::Open(place)) {
-                // Nobody there: undone by hand, for the guard would lock the pool again.
-                place.forget();
-                self.places_taken -= 1;
-                self.opening -= 1;
-            }
+    /// Lets those at the head of the queue open connections for whom there is room.
+    fn let_open(self: &Arc<Self>) {
+        let Outcome { gave_back, starves } = self.lock().let_open(self);
+        if gave_back {
+            self.budgets.serve();
+        }
+        if starves {
+            self.budgets.evict(self);
         }
     }
-}
 
-/// The best of the idle connections: of our own worker before one that must move, with our settings before one that
-/// must be brought in line, the last used before the others.
-fn best<C: Pooled>(idle: &[Idle<C>], worker: usize, settings_id: u64) -> Option<usize> {
-    let score = |idle: &Idle<C>| {
-        let connection = &idle.connection;
-        (
-            connection.worker() == worker,
-            connection.settings_id() == settings_id,
-        )
-    };
-    let mut found = None;
-    for (index, candidate) in idle.iter().enumerate().rev() {
-        match score(candidate) {
-            (true, true) => return Some(index),
-            score if found.is_none_or(|(best, _)| score > best) => found = Some((score, index)),
-            _ => {}
-        }
+    /// Since when its head has waited for nothing but a budget.
+    fn starves_since(&self) -> Option<Instant> {
+        let inner = self.lock();
+        let since = inner.head_since()?;
+        inner
+            .has_room(Some(since), self.clock.now())
+            .then_some(since)
     }
-    found.map(|(_, index)| index)
+
+    /// Since when nobody has wanted the idlest of its connections.
+    fn idle_since(&self) -> Option<Instant> {
+        self.lock().idle_since()
+    }
 }
 
 impl<T: Pooled + ?Sized> Pooled for Box<T> {

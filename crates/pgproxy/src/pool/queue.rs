@@ -102,17 +102,7 @@ impl<C: Pooled> Drop for Ticket<C> {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut *self.slot.lock(), State::Gone);
         if matches!(state, State::Waiting(_)) {
-            let mut inner = self.pool.lock();
-            let index = inner
-                .waiting
-                .partition_point(|waiting| waiting.number < self.number);
-            if inner
-                .waiting
-                .get(index)
-                .is_some_and(|waiting| waiting.number == self.number)
-            {
-                inner.waiting.remove(index);
-            }
+            self.pool.lock().leave(self.number);
         }
         // A grant that came too late is dropped here, outside of both locks, and thereby given back.
     }

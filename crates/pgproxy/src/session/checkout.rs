@@ -85,8 +85,7 @@ impl Session {
                 self.attach(place.opened(connection));
             }
             Err(error) => {
-                target.pool.counters.connect_errors.fetch_add(1, Relaxed);
-                tracing::warn!(%error, "Could not open a server connection.");
+                target.note_connect_error(&error);
                 self.denied = Some(Refusal::unavailable(&error));
             }
         }
@@ -99,12 +98,11 @@ impl Session {
         since: Instant,
     ) -> Result<Option<Grant<Opened>>, End> {
         let target = std::sync::Arc::clone(&self.client.target);
-        let mut timeout = pin!(sleep(
-            target
-                .settings()
-                .wait_timeout
-                .saturating_sub(since.elapsed())
-        ));
+        let settings = target.settings();
+        let (waited, limits) = (since.elapsed(), settings.limits);
+        let mut timeout = pin!(sleep(settings.wait_timeout.saturating_sub(waited)));
+        let mut reserve = (limits.reserve > 0)
+            .then(|| Box::pin(sleep(limits.reserve_after.saturating_sub(waited))));
         let (client, spares) = (&mut self.client, &self.worker.spares);
         let granted = poll_fn(|context| {
             if let Poll::Ready(grant) = ticket.poll_granted(context) {
@@ -112,6 +110,16 @@ impl Session {
             }
             if timeout.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(None));
+            }
+            if let Some(due) = &mut reserve
+                && due.as_mut().poll(context).is_ready()
+            {
+                reserve = None;
+                target.pool.claim_reserve();
+                // What that has led to is seen at once.
+                if let Poll::Ready(grant) = ticket.poll_granted(context) {
+                    return Poll::Ready(Ok(Some(grant)));
+                }
             }
             if let Poll::Ready(Err(_)) = client.outbox.poll_flush(&mut client.stream, context) {
                 return Poll::Ready(Err(End::Gone));
@@ -133,8 +141,7 @@ impl Session {
             target.pool.counters.wait_timeouts.fetch_add(1, Relaxed);
             // This client has left the queue.
             drop(ticket);
-            let (others, size) = (target.pool.waiting(), target.pool.size());
-            self.denied = Some(Refusal::wait_timeout(since.elapsed(), others, size));
+            self.denied = Some(Refusal::wait_timeout(since.elapsed(), &target.fullness()));
         }
         Ok(granted)
     }

@@ -77,7 +77,7 @@ impl Worker {
 
     fn round(&self, seen: &mut Vec<u64>) {
         if self.index == 0 {
-            self.proxy.databases.round(Instant::now());
+            self.proxy.databases.round(self.index, Instant::now());
             self.proxy.workers.balance(seen);
         }
     }

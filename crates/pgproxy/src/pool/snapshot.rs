@@ -1,0 +1,118 @@
+//! What a pool tells about itself.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use paceline_journal::Latencies;
+
+use super::{Pool, Pooled};
+
+/// The state of a pool at one moment.
+#[derive(Debug, Clone)]
+pub struct PoolSnapshot {
+    /// The database.
+    pub database: String,
+    /// The role on the server.
+    pub user: String,
+    /// Server connections at most. `None` in observe mode, where each client has one.
+    pub max: Option<usize>,
+    /// Server connections that are kept open.
+    pub min: usize,
+    /// Server connections beyond `max`, for clients that have waited for a while.
+    pub reserve: usize,
+    /// Server connections cannot be opened at present.
+    pub is_failing: bool,
+    /// Server connections that exist.
+    pub open: usize,
+    /// Of these, those that wait for work.
+    pub idle: usize,
+    /// Of these, those that a client holds.
+    pub used: usize,
+    /// Server connections that are being opened.
+    pub opening: usize,
+    /// Clients in the queue.
+    pub waiting: usize,
+    /// How long the client at the head of the queue has waited.
+    pub longest_wait: Option<Duration>,
+    /// Server connections that belong to one client until it leaves, because of session state.
+    pub pinned: usize,
+    /// Server connections opened so far.
+    pub connects_total: u64,
+    /// Attempts to open one that failed.
+    pub connect_errors_total: u64,
+    /// Clients that were told 53300 because their wait was over.
+    pub wait_timeouts_total: u64,
+    /// The waits of the clients that did not get a server connection at once: until they had one, their time was up, or none could
+    /// be opened.
+    pub waits: Latencies,
+}
+
+/// Why there is nothing left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Fullness {
+    pub(crate) size: usize,
+    pub(crate) reserve: usize,
+    pub(crate) open: usize,
+    pub(crate) opening: usize,
+    pub(crate) waiting: usize,
+    pub(crate) pinned: usize,
+    /// Connections whose clients have a transaction open and do nothing.
+    pub(crate) idle_in_transaction: usize,
+    /// A bound over several pools that is reached.
+    pub(crate) shared_max: Option<usize>,
+}
+
+impl<C: Pooled> Pool<C> {
+    /// Why somebody waits.
+    pub(crate) fn fullness(&self) -> Fullness {
+        let inner = self.lock();
+        let mut exhausted = self.budgets.0.iter().filter(|budget| budget.is_exhausted());
+        Fullness {
+            size: inner.limits.size,
+            reserve: inner.limits.reserve,
+            open: inner.places_taken - inner.opening,
+            opening: inner.opening,
+            waiting: inner.waiting(),
+            pinned: self.counters.pinned.load(Relaxed),
+            idle_in_transaction: 0,
+            shared_max: exhausted.find_map(|budget| budget.limit()),
+        }
+    }
+
+    /// Whether it has no connection, is opening none, and nobody waits for one.
+    pub(crate) fn is_empty(&self) -> bool {
+        let inner = self.lock();
+        inner.places_taken == 0 && inner.has_nobody_waiting()
+    }
+
+    /// A client has waited, whatever came of it.
+    pub(crate) fn record_wait(&self, wait: Duration) {
+        self.lock().waits.record(wait);
+    }
+
+    /// The state now. The names are the caller's to fill in.
+    pub(crate) fn snapshot(&self, now: Instant) -> PoolSnapshot {
+        let inner = self.lock();
+        let open = inner.places_taken - inner.opening;
+        let head = inner.head_since();
+        PoolSnapshot {
+            database: String::new(),
+            user: String::new(),
+            max: Some(inner.limits.size),
+            min: inner.limits.size_min,
+            reserve: inner.limits.reserve,
+            is_failing: inner.is_failing,
+            open,
+            idle: inner.idle(),
+            used: open - inner.idle(),
+            opening: inner.opening,
+            waiting: inner.waiting(),
+            longest_wait: head.map(|since| now.saturating_duration_since(since)),
+            pinned: self.counters.pinned.load(Relaxed),
+            connects_total: self.counters.connects.load(Relaxed),
+            connect_errors_total: self.counters.connect_errors.load(Relaxed),
+            wait_timeouts_total: self.counters.wait_timeouts.load(Relaxed),
+            waits: inner.waits.clone(),
+        }
+    }
+}
