@@ -41,10 +41,71 @@ pub(super) const KEYS: &[Key] = &[
         Field::Flag(|draft| &mut draft.database_required_at_start),
         "Whether `paceline run` ends with code 2 when the database cannot be reached at start. Without it Paceline starts, is not ready, and answers clients with SQLSTATE 08001 until the database is there. A wrong password or an unknown database ends it in either case.",
     ),
+    Key {
+        path: "postgres.pool_size",
+        field: Field::Count(|draft| &mut draft.postgres.pool_size, 0..=10_000),
+        default_text: Some("twice `server_cores` plus one and at least 5; 20 when that is not set"),
+        about: "Server connections of each pool at most. 0 stands for the default.",
+    },
     key(
-        "postgres.pool_size",
-        Field::Count(|draft| &mut draft.postgres.pool_size, 1..=10_000),
-        "Server connections at most.",
+        "postgres.pool_size_min",
+        Field::Count(|draft| &mut draft.postgres.pool_size_min, 0..=10_000),
+        "Server connections of each pool that are kept open, used or not. They are opened in the background, one a second.",
+    ),
+    key(
+        "postgres.reserve_size",
+        Field::Count(|draft| &mut draft.postgres.reserve_size, 0..=10_000),
+        "Server connections of each pool beyond its maximum, for clients that have waited for `reserve_after`.",
+    ),
+    key(
+        "postgres.reserve_after",
+        Field::Duration(|draft| &mut draft.postgres.reserve_after, 0..=HOUR),
+        "How long a client waits until a connection of the reserve is opened for it.",
+    ),
+    key(
+        "postgres.opening_max",
+        Field::Count(|draft| &mut draft.postgres.opening_max, 1..=1000),
+        "Server connections that each pool opens at once; the other clients wait for these, or for one that comes back.",
+    ),
+    key(
+        "postgres.server_cores",
+        Field::Count(|draft| &mut draft.postgres.server_cores, 0..=1024),
+        "The cores of the database server, from which the default of `pool_size` follows. 0: not known.",
+    ),
+    key(
+        "postgres.instances",
+        Field::Count(|draft| &mut draft.postgres.instances, 1..=10_000),
+        "How many Pacelines share the database. Each takes its part of all maxima of server connections.",
+    ),
+    key(
+        "postgres.server_connections_max",
+        Field::Count(|draft| &mut draft.postgres.server_connections_max, 0..=100_000),
+        "Server connections of all pools together at most. 0: no bound.",
+    ),
+    key(
+        "postgres.database_connections_max",
+        Field::Count(|draft| &mut draft.postgres.database_connections_max, 0..=100_000),
+        "Server connections of each database at most, over all its users. 0: no bound.",
+    ),
+    key(
+        "postgres.user_connections_max",
+        Field::Count(|draft| &mut draft.postgres.user_connections_max, 0..=100_000),
+        "Server connections of each role at most, over all databases. 0: no bound.",
+    ),
+    key(
+        "postgres.database_clients_max",
+        Field::Count(|draft| &mut draft.postgres.database_clients_max, 0..=1_000_000),
+        "Clients of each database at most; whoever comes after them gets SQLSTATE 53300. 0: no bound.",
+    ),
+    key(
+        "postgres.user_clients_max",
+        Field::Count(|draft| &mut draft.postgres.user_clients_max, 0..=1_000_000),
+        "Clients of each user at most. 0: no bound.",
+    ),
+    key(
+        "postgres.check_after",
+        Field::Duration(|draft| &mut draft.postgres.check_after, 0..=DAY),
+        "A server connection that nobody has used for this long is asked whether it still lives before a client gets it; one that does not is replaced without the client noticing.",
     ),
     key(
         "postgres.wait_timeout",
