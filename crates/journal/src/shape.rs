@@ -51,7 +51,7 @@ impl Shapes {
             reads: Box::default(),
             writes: Box::default(),
             functions: Box::default(),
-            session: SessionEffect::Unknown,
+            session: SessionEffect::unknown(),
             transaction: None,
             locks: false,
             hidden_writes: true,

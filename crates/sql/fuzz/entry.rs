@@ -1,8 +1,6 @@
 //! What the fuzzer checks, shared with `tests/fuzz_seeds.rs`.
 
-use paceline_sql::{
-    Kind, Limits, SessionEffect, ShapeId, Statements, Understanding, batch_form, strip_comment,
-};
+use paceline_sql::{Kind, Limits, ShapeId, Statements, Understanding, batch_form, strip_comment};
 
 /// Longer texts only make the fuzzer slow.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
@@ -54,7 +52,7 @@ pub(crate) fn run(data: &[u8]) {
 
     let shape = &rest.shape;
     if shape.kind == Kind::Unknown {
-        assert!(shape.hidden_writes && shape.session >= SessionEffect::Unknown);
+        assert!(shape.hidden_writes && shape.session.is_unknown());
     }
     if shape.id != ShapeId::OTHER && shape.kind == Kind::Select {
         assert!(shape.text.len() <= 16 * 1024);

@@ -28,6 +28,7 @@ mod comment;
 mod lexer;
 mod pretty;
 mod reduce;
+mod session;
 mod shape;
 mod shapes;
 mod statements;
@@ -36,6 +37,7 @@ mod trusted;
 
 pub use batch::{BatchForm, batch_form};
 pub use comment::{Stripped, TraceComment, strip_comment};
-pub use shape::{Kind, Relation, SessionEffect, Shape, ShapeId, TransactionControl};
+pub use session::{SessionEffect, SessionFacts, SessionState, SettingChange, SettingName};
+pub use shape::{Kind, Relation, Shape, ShapeId, TransactionControl};
 pub use statements::{Limits, Statement, Statements, Understanding};
 pub use trusted::{TrustedFunction, TrustedFunctionError};

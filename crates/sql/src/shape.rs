@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::SessionEffect;
+
 /// The name of a shape within one [`Statements`](crate::Statements) table.
 ///
 /// It is a small number that is never given to two shapes of one table, good as an index or a label. It means nothing in
@@ -46,7 +48,7 @@ pub struct Shape {
     pub writes: Box<[Relation]>,
     /// Functions called by name, each once, sorted: `lower`, `public.f`. Operators and casts are not listed.
     pub functions: Box<[Box<str>]>,
-    /// What the statement leaves behind in its session.
+    /// What the statement does to its session.
     pub session: SessionEffect,
     /// Set when the statement steers the transaction. For several statements in one text, the last one that does.
     pub transaction: Option<TransactionControl>,
@@ -94,18 +96,6 @@ pub enum Kind {
     Empty,
     /// Refused by the parser, or opaque (`DO`, `CALL`, `EXECUTE`): may write anything.
     Unknown,
-}
-
-/// What a statement leaves behind in its session, that a next user of the same connection would notice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SessionEffect {
-    /// Nothing.
-    #[default]
-    None,
-    /// It cannot be known, or the session is no longer as its owner believes: reset it before somebody else gets it.
-    Unknown,
-    /// State that the same client may rely upon: the client must keep this connection.
-    Sets,
 }
 
 /// How a statement steers the transaction.

@@ -94,7 +94,7 @@ fn shape(id: ShapeId, text: &str, facts: &Facts) -> Shape {
         reads: facts.reads.clone().into(),
         writes: facts.writes.clone().into(),
         functions: facts.functions.clone().into(),
-        session: facts.session,
+        session: facts.session.clone(),
         transaction: facts.transaction,
         locks: facts.locks,
         hidden_writes: facts.hidden_writes,

@@ -26,7 +26,7 @@ pub struct Limits {
     /// Shapes with an id of their own; those met later share [`ShapeId::OTHER`](crate::ShapeId::OTHER).
     pub shapes_max: usize,
     /// Functions outside Postgres's own catalogue that leave nothing behind in their session. A statement that calls any other
-    /// is [`SessionEffect::Unknown`](crate::SessionEffect::Unknown).
+    /// [does nobody knows what](crate::SessionFacts::is_unknown).
     pub trusted_functions: Vec<TrustedFunction>,
 }
 

@@ -37,13 +37,22 @@ pub(crate) struct Prepared {
     pub(crate) types: Box<[u8]>,
     reading: u64,
     pub(crate) statement: Statement,
-    /// What it leaves behind in the session that runs it.
-    pub(crate) effect: SessionEffect,
+    /// It stands for another one, and does nothing to the session that runs it.
+    is_stand_in: bool,
 }
 
 impl Prepared {
     pub(crate) fn is(&self, source: Source<'_>) -> bool {
         *self.text == *source.text && *self.types == *source.types && self.reading == source.reading
+    }
+
+    /// What it does to the session that runs it.
+    pub(crate) fn effect(&self) -> &SessionEffect {
+        if self.is_stand_in {
+            &SessionEffect::NONE
+        } else {
+            &self.statement.shape.session
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -118,15 +127,19 @@ impl StatementTable {
 
     /// The statement, for one client alone.
     pub(crate) fn make(&self, source: Source<'_>, statement: &Statement) -> Arc<Prepared> {
-        self.make_with(source, statement, statement.shape.session)
+        self.make_with(source, statement, false)
     }
 
-    /// The statement, for one client alone, known to leave nothing else behind than this.
-    pub(crate) fn make_with(
+    /// One that is sent in the place of a statement with this meaning, and does nothing to its session.
+    pub(crate) fn make_stand_in(&self, source: Source<'_>, statement: &Statement) -> Arc<Prepared> {
+        self.make_with(source, statement, true)
+    }
+
+    fn make_with(
         &self,
         source: Source<'_>,
         statement: &Statement,
-        effect: SessionEffect,
+        is_stand_in: bool,
     ) -> Arc<Prepared> {
         let id = StatementId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         Arc::new(Prepared {
@@ -135,7 +148,7 @@ impl StatementTable {
             types: source.types.into(),
             reading: source.reading,
             statement: statement.clone(),
-            effect,
+            is_stand_in,
         })
     }
 

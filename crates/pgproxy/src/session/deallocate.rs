@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use paceline_pgwire::Wire;
 use paceline_pgwire::frontend::{Parse, Query};
-use paceline_sql::{SessionEffect, Statement};
+use paceline_sql::Statement;
 
 use super::Session;
 use super::account::{Note, Undo, UndoClient};
@@ -57,7 +57,7 @@ impl Session {
         server.asked(Asked::Parse, Fate::Swallow, Note::undo(undo));
         let text = [b"DEALLOCATE ", &*stand_in].concat();
         let table = &self.worker.proxy.statements;
-        Some(table.make_with(self.source(&text, types), statement, SessionEffect::None))
+        Some(table.make_stand_in(self.source(&text, types), statement))
     }
 
     fn take_deallocated(&mut self, text: &[u8]) -> Option<(Box<[u8]>, Arc<Prepared>)> {

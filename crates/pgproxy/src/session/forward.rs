@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
 use paceline_pgwire::frontend::{Execute, FLUSH, Query, SYNC};
 use paceline_pgwire::{Message, Wire};
-use paceline_sql::{Kind, SessionEffect};
+use paceline_sql::{Kind, SessionEffect, SessionState};
 
 use super::account::{Note, Run, Undo};
 use super::expect::{Asked, Fate};
@@ -33,15 +33,15 @@ impl Session {
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };
-        let (undo, session) = match stand_in {
+        let (undo, effect) = match stand_in {
             Some((text, undo)) => {
                 Query { text: &text }.write(server.outbox.buf());
-                (undo, SessionEffect::None)
+                (undo, &SessionEffect::NONE)
             }
             None => {
                 let text = text.forwarded(with_comment);
                 Query { text }.write(server.outbox.buf());
-                (Undo::Nothing, statement.shape.session)
+                (Undo::Nothing, &statement.shape.session)
             }
         };
         let note = Note {
@@ -56,8 +56,8 @@ impl Session {
         self.client.statements.unnamed = None;
         self.portals.end_transaction();
         self.begin_next();
-        self.heed(session, &statement.shape.summary);
-        self.hold(statement.shape.kind, session);
+        self.heed(effect, &statement.shape.summary);
+        self.hold(statement.shape.kind, effect);
         Ok(None)
     }
 
@@ -88,13 +88,14 @@ impl Session {
         };
         server.asked(Asked::Execute, Fate::Forward, note);
         self.begin_next();
+        let unknown = SessionEffect::unknown;
         let (kind, effect, summary) = match &portal {
             Some((prepared, ..)) => {
                 let shape = &prepared.statement.shape;
-                (shape.kind, prepared.effect, &*shape.summary)
+                (shape.kind, prepared.effect(), &*shape.summary)
             }
             // One that was forgotten (there may be many), or that SQL has declared: it may run anything.
-            None => (Kind::Unknown, SessionEffect::Unknown, "a portal"),
+            None => (Kind::Unknown, &unknown(), "a portal"),
         };
         self.heed(effect, summary);
         if self.hold(kind, effect)
@@ -227,31 +228,34 @@ impl Session {
 
     /// Whether nothing more is sent before the answer has come. A COPY reads CopyData, and would swallow a Sync that comes before
     /// these; and what may drop prepared statements must not make those that are prepared behind it look dropped.
-    fn hold(&mut self, kind: Kind, effect: SessionEffect) -> bool {
-        self.is_held =
-            matches!(kind, Kind::Copy | Kind::Unknown) || effect == SessionEffect::Unknown;
+    fn hold(&mut self, kind: Kind, effect: &SessionEffect) -> bool {
+        let drops = effect
+            .facts()
+            .is_some_and(|facts| facts.is_unknown || facts.takes.meets(SessionState::PREPARED));
+        self.is_held = drops || matches!(kind, Kind::Copy | Kind::Unknown);
         self.is_held
     }
 
     /// What a statement does to the session that runs it.
-    fn heed(&mut self, effect: SessionEffect, statement: &str) {
-        let Some(server) = &mut self.server else {
+    fn heed(&mut self, effect: &SessionEffect, statement: &str) {
+        let (Some(server), Some(facts)) = (&mut self.server, effect.facts()) else {
             return;
         };
-        match effect {
-            SessionEffect::None => {}
-            SessionEffect::Unknown => server.needs_reset = true,
-            SessionEffect::Sets => {
-                if !server.is_pinned() {
-                    let client = self.client.id().0;
-                    tracing::info!(
-                        client,
-                        statement,
-                        "A client keeps its server connection until it leaves, because of session state."
-                    );
-                }
-                server.pin();
+        let mut settings = facts.settings.iter().filter(|setting| !setting.is_local);
+        if settings.clone().any(|setting| !setting.is_reset) || !facts.leaves.is_nothing() {
+            if !server.is_pinned() {
+                let client = self.client.id().0;
+                tracing::info!(
+                    client,
+                    statement,
+                    "A client keeps its server connection until it leaves, because of session state."
+                );
             }
+            server.pin();
+        } else {
+            server.needs_reset |= facts.is_unknown
+                || settings.next().is_some()
+                || facts.takes.meets(SessionState::PREPARED);
         }
     }
 }

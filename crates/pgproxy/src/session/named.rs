@@ -6,7 +6,6 @@ use paceline_journal::TraceParent;
 use paceline_pgwire::backend::{CLOSE_COMPLETE, PARSE_COMPLETE};
 use paceline_pgwire::frontend::{Bind, Close, Describe, Parse, Target};
 use paceline_pgwire::{Message, Wire};
-use paceline_sql::SessionEffect;
 
 use super::account::{Note, Undo, UndoClient, hash_parameters};
 use super::expect::{Asked, Fate};
@@ -117,7 +116,7 @@ impl Session {
         self.body_to = BodyTo::Peer;
         if let Some(prepared) = prepared {
             // The planner may run functions, even if the portal is never executed.
-            server.needs_reset |= prepared.effect != SessionEffect::None;
+            server.needs_reset |= !prepared.effect().is_none();
             let trace = self.trace_of(prepared.id);
             let parameters = hash_parameters(bind.rest, missing);
             self.portals.insert(

@@ -75,6 +75,8 @@ enum FrameKind {
     Row(usize),
     /// `varchar(…)`: numbers in it stay.
     TypeModifier,
+    /// `set_config(…)`: the name that it begins with stays.
+    Setting,
 }
 
 impl Frame {
@@ -295,7 +297,7 @@ impl<P: Policy> Pass<'_, P> {
                 }
             }
             WordClass::Plain | WordClass::In | WordClass::Array | WordClass::TypeWithModifier => {}
-            WordClass::As | WordClass::NotAType => {}
+            WordClass::As | WordClass::NotAType | WordClass::SetConfig => {}
             WordClass::By => {
                 let top = self.top();
                 top.in_by = true;
@@ -345,9 +347,12 @@ impl<P: Policy> Pass<'_, P> {
             self.literals.add(bytes);
         }
         let top = *self.top();
-        let structural = token.kind.is_number()
-            && (top.kind == FrameKind::TypeModifier
-                || top.in_by && matches!(self.before, Before::Word(WordClass::By) | Before::Comma));
+        let is_name = top.kind == FrameKind::Setting && self.before == Before::Open;
+        let structural = is_name && token.kind != TokenKind::Param
+            || token.kind.is_number()
+                && (top.kind == FrameKind::TypeModifier
+                    || top.in_by
+                        && matches!(self.before, Before::Word(WordClass::By) | Before::Comma));
         let minus = self.minus.map(|minus| (minus.first, minus.last));
         let form = self.form.len();
         match self.policy.literal(Literal::new(token, structural, minus)) {
@@ -407,6 +412,7 @@ impl<P: Policy> Pass<'_, P> {
         let kind = match self.before {
             Before::Word(WordClass::In) => FrameKind::List,
             Before::Word(WordClass::TypeWithModifier) => FrameKind::TypeModifier,
+            Before::Word(WordClass::SetConfig) => FrameKind::Setting,
             Before::Word(class) if self.in_type && class != WordClass::As => {
                 FrameKind::TypeModifier
             }
@@ -466,7 +472,10 @@ impl<P: Policy> Pass<'_, P> {
     /// An element of a list or row has ended.
     fn end_element(&mut self) {
         let frame = *self.top();
-        if matches!(frame.kind, FrameKind::Plain | FrameKind::TypeModifier) {
+        if matches!(
+            frame.kind,
+            FrameKind::Plain | FrameKind::TypeModifier | FrameKind::Setting
+        ) {
             return;
         }
         if P::GUESSES {

@@ -15,6 +15,8 @@ pub(super) enum WordClass {
     TypeWithModifier,
     /// Can stand in parentheses after `IN` only when these hold a sub-query.
     EndsList,
+    /// Is called with the name of a setting.
+    SetConfig,
     /// Comes after `AS` before a sub-query: `AS MATERIALIZED (`.
     NotAType,
 }
@@ -33,6 +35,7 @@ pub(super) fn classify(word: &[u8]) -> WordClass {
             WordClass::EndsList
         }
         b"materialized" => WordClass::NotAType,
+        b"set_config" => WordClass::SetConfig,
         b"char" | b"character" | b"nchar" | b"varchar" | b"varying" | b"bit" | b"numeric"
         | b"decimal" | b"dec" | b"float" | b"time" | b"timestamp" | b"interval" | b"second"
         | b"current_time" | b"current_timestamp" | b"localtime" | b"localtimestamp" => {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{Kind, SessionEffect, ShapeId};
+use crate::{Kind, SessionEffect, SettingChange, SettingName, Shape, ShapeId};
 
 fn table() -> Statements {
     Statements::new(Limits::default())
@@ -91,8 +91,8 @@ fn an_empty_text_is_empty() {
 fn what_the_parser_refuses_may_do_anything() {
     let shape = table().learn("FROBNICATE 'x'").shape;
     assert_eq!(
-        (shape.kind, shape.session),
-        (Kind::Unknown, SessionEffect::Unknown)
+        (shape.kind, shape.session.clone()),
+        (Kind::Unknown, SessionEffect::unknown())
     );
     assert_eq!(&*shape.text, "frobnicate $1");
     assert!(!shape.is_read_only());
@@ -105,10 +105,52 @@ fn one_text_with_two_meanings_is_two_shapes() {
     let query = statements.learn("SELECT set_config($1, $2, $3)").shape;
     let other = statements.learn("SELECT set_config($1, $2, TRUE)").shape;
     assert_ne!(query.id, other.id);
+    let is_local = |shape: &Shape| {
+        shape
+            .session
+            .facts()
+            .map(|facts| facts.settings[0].is_local)
+    };
     assert_eq!(
-        (query.session, other.session),
-        (SessionEffect::Sets, SessionEffect::None)
+        (is_local(&query), is_local(&other)),
+        (Some(false), Some(true))
     );
+}
+
+#[test]
+fn the_setting_that_set_config_names_is_part_of_the_shape() {
+    let statements = table();
+    let named = |shape: &Shape| match &shape.session.facts().expect("it sets").settings[..] {
+        [
+            SettingChange {
+                name: SettingName::Named(name),
+                ..
+            },
+        ] => name.to_string(),
+        other => format!("{other:?}"),
+    };
+    let tenant = statements.learn("SELECT set_config('app.tenant', '1', false)");
+    assert_eq!(
+        &*tenant.shape.text,
+        "SELECT set_config('app.tenant', $1, $2)"
+    );
+    // Known without parsing, since only the value differs.
+    let again = statements.understand("select set_config('app.tenant', '2', false)");
+    assert!(matches!(again, Understanding::Known(same) if Arc::ptr_eq(&same.shape, &tenant.shape)));
+    for text in [
+        "SELECT set_config('app.user', '1', false)",
+        "SELECT set_config(E'app.user', '1', false)",
+        "SELECT \"set_config\"('app.user', '1', false)",
+        "SELECT set_config(('app.user'), '1', false)",
+    ] {
+        let other = statements.learn(text).shape;
+        assert_eq!(
+            (named(&tenant.shape), named(&other)),
+            ("app.tenant".to_owned(), "app.user".to_owned())
+        );
+    }
+    let other = statements.learn("SELECT \"set_config\"('app.place', '1', false)");
+    assert_eq!(named(&other.shape), "app.place");
 }
 
 #[test]
@@ -140,7 +182,7 @@ fn ids_are_unique_until_the_table_is_full() {
     assert_eq!((&*other.text, other.kind), ("(other)", Kind::Delete));
     assert_eq!(other.writes[0].to_string(), "s.t");
     let set = statements.learn("SET a.b = 1").shape;
-    assert_eq!((set.id, set.session), (ShapeId::OTHER, SessionEffect::Sets));
+    assert_eq!((set.id, set.session.is_none()), (ShapeId::OTHER, false));
 }
 
 #[test]

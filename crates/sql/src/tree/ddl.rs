@@ -6,7 +6,7 @@ use pg_query::protobuf as pb;
 use super::reader::{Reader, is_temporary, is_temporary_schema, joined};
 use super::walk::Part;
 use super::{Masked, Single};
-use crate::{Kind, Relation, SessionEffect};
+use crate::{Kind, Relation, SessionState};
 
 /// Reads a statement that defines something. Whatever is not known to be anything else is one of these.
 pub(super) fn read(node: &NodeEnum, reader: &mut Reader<'_>) -> Single {
@@ -57,11 +57,16 @@ pub(super) fn read(node: &NodeEnum, reader: &mut Reader<'_>) -> Single {
         }
         NodeEnum::DropStmt(statement) => {
             drop_objects(statement, reader);
+            reader.found.session.take(SessionState::TEMPORARY);
             "DROP"
+        }
+        NodeEnum::DropOwnedStmt(_) => {
+            reader.found.session.take(SessionState::TEMPORARY);
+            "DROP OWNED"
         }
         // An extension's script may do anything.
         NodeEnum::CreateExtensionStmt(_) | NodeEnum::AlterExtensionStmt(_) => {
-            reader.found.affects_session(SessionEffect::Unknown);
+            reader.found.is_opaque();
             reader.found.hidden_writes = true;
             "CREATE EXTENSION"
         }
@@ -89,7 +94,7 @@ fn write(relation: Option<&pb::RangeVar>, creates: bool, reader: &mut Reader<'_>
     let Some(relation) = relation else { return };
     reader.found.write(relation);
     if creates && is_temporary(relation) {
-        reader.found.affects_session(SessionEffect::Sets);
+        reader.found.session.leave(SessionState::TEMPORARY);
     }
 }
 
@@ -104,7 +109,7 @@ fn runs_prepared(query: Option<&pb::Node>, reader: &mut Reader<'_>) {
         query.and_then(|query| query.node.as_ref()),
         Some(NodeEnum::ExecuteStmt(_))
     ) {
-        reader.found.affects_session(SessionEffect::Unknown);
+        reader.found.is_opaque();
         reader.found.hidden_writes = true;
     }
 }
@@ -235,7 +240,7 @@ fn temporary_objects(node: &NodeEnum, reader: &mut Reader<'_>) {
         NodeEnum::CreateConversionStmt(statement) => &statement.conversion_name,
         NodeEnum::CompositeTypeStmt(statement) => {
             if statement.typevar.as_ref().is_some_and(is_temporary) {
-                reader.found.affects_session(SessionEffect::Sets);
+                reader.found.session.leave(SessionState::TEMPORARY);
             }
             return;
         }
@@ -246,6 +251,6 @@ fn temporary_objects(node: &NodeEnum, reader: &mut Reader<'_>) {
         .split_once('.')
         .is_some_and(|(schema, _)| is_temporary_schema(schema))
     {
-        reader.found.affects_session(SessionEffect::Sets);
+        reader.found.session.leave(SessionState::TEMPORARY);
     }
 }

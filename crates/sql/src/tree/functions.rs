@@ -8,36 +8,44 @@ use std::sync::LazyLock;
 use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
-use crate::{SessionEffect, TrustedFunction};
+use crate::{SessionState, SettingName, TrustedFunction};
 
 /// What a call does besides computing a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Effect {
-    pub(super) session: SessionEffect,
+    pub(super) session: CallEffect,
     pub(super) writes: bool,
 }
 
+/// What a call does to its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallEffect {
+    Nothing,
+    Unknown,
+    Leaves(SessionState),
+    Takes(SessionState),
+    /// `set_config`: the arguments say which setting.
+    Sets,
+    /// A setting by another name.
+    SetsThis(&'static str),
+}
+
 /// The effect of a call, by the parts of the function's name.
-pub(super) fn effect(name: &[&str], arguments: &[pb::Node], trusted: &[TrustedFunction]) -> Effect {
+pub(super) fn effect(name: &[&str], trusted: &[TrustedFunction]) -> Effect {
     let own = match name {
         [name] | ["pg_catalog", name] => Some(*name),
         _ => None,
     };
     let last = name.last().copied().unwrap_or_default();
-    let is_local = || arguments.get(2).is_some_and(is_true);
     let session = if own == Some("set_config") {
-        if is_local() {
-            SessionEffect::None
-        } else {
-            SessionEffect::Sets
-        }
-    } else if LEAVES_STATE.contains(&last) {
+        CallEffect::Sets
+    } else if let Some((_, effect)) = SESSION.iter().find(|(known, _)| *known == last) {
         // In whatever schema: extensions can be in any.
-        SessionEffect::Sets
+        *effect
     } else if own.is_some_and(is_harmless) || trusted.iter().any(|function| function.covers(name)) {
-        SessionEffect::None
+        CallEffect::Nothing
     } else {
-        SessionEffect::Unknown
+        CallEffect::Unknown
     };
     let is_common = own.is_some() || matches!(name, ["public", _]);
     Effect {
@@ -58,7 +66,7 @@ pub(super) fn is_set_config(name: &[&str]) -> bool {
 ///
 /// The list has the names that Postgres 15 comes with and those that 16 to 18 added, without
 ///
-/// * those that do leave something ([`LEAVES_STATE`], `set_config`),
+/// * those that do leave something ([`SESSION`], `set_config`),
 /// * those that run what they are given, be it a query, a relation (that may be a view), a check or an index expression:
 ///   `query_to_xml` and its kin, `ts_stat`, `ts_rewrite`, `domain_in`, `brin_summarize_range`, and the output plugin behind
 ///   `pg_logical_slot_get_changes`,
@@ -78,6 +86,40 @@ pub(super) fn is_true(node: &pb::Node) -> bool {
             matches!(&constant.val, Some(pb::a_const::Val::Boolval(value)) if value.boolval)
         }
         _ => false,
+    }
+}
+
+/// The value of a text constant.
+pub(super) fn text(node: &pb::Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(pb::a_const::Val::Sval(text)) => Some(&text.sval),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Which setting a call of `set_config` changes.
+pub(super) fn setting_name(arguments: &[pb::Node]) -> SettingName {
+    let Some(name) = arguments.first() else {
+        return SettingName::Computed;
+    };
+    if let Some(name) = text(name) {
+        return SettingName::named(name);
+    }
+    let mut node = &name.node;
+    // `$1::text` is what some drivers make of it.
+    if let Some(NodeEnum::TypeCast(cast)) = node
+        && let Some(inner) = &cast.arg
+    {
+        node = &inner.node;
+    }
+    match node {
+        Some(NodeEnum::ParamRef(parameter)) => {
+            u16::try_from(parameter.number).map_or(SettingName::Computed, SettingName::Parameter)
+        }
+        _ => SettingName::Computed,
     }
 }
 
@@ -103,24 +145,34 @@ pub(super) fn value_function(op: pb::SqlValueFunctionOp) -> &'static str {
 /// A name a line, sorted.
 const PG_CATALOG: &str = include_str!("pg_catalog_functions.txt");
 
-/// Leave something behind that outlives the transaction: session-level locks, temporary replication slots, backups,
-/// connections of their own, settings, the seed of `random()`.
-const LEAVES_STATE: [&str; 15] = [
-    "dblink_connect",
-    "dblink_connect_u",
-    "pg_advisory_lock",
-    "pg_advisory_lock_shared",
-    "pg_backup_start",
-    "pg_copy_logical_replication_slot",
-    "pg_copy_physical_replication_slot",
-    "pg_create_logical_replication_slot",
-    "pg_create_physical_replication_slot",
-    "pg_replication_origin_session_setup",
-    "pg_start_backup",
-    "pg_try_advisory_lock",
-    "pg_try_advisory_lock_shared",
-    "set_limit",
-    "setseed",
+const HIDDEN: CallEffect = CallEffect::Leaves(SessionState::HIDDEN);
+const LOCK: CallEffect = CallEffect::Leaves(SessionState::ADVISORY_LOCK);
+const UNLOCK: CallEffect = CallEffect::Takes(SessionState::ADVISORY_LOCK);
+
+/// Leave something behind that outlives the transaction, or take it away: session-level locks, temporary replication slots,
+/// backups, connections of their own, settings, the seed of `random()`.
+const SESSION: [(&str, CallEffect); 18] = [
+    ("dblink_connect", HIDDEN),
+    ("dblink_connect_u", HIDDEN),
+    ("pg_advisory_lock", LOCK),
+    ("pg_advisory_lock_shared", LOCK),
+    ("pg_advisory_unlock", UNLOCK),
+    ("pg_advisory_unlock_all", UNLOCK),
+    ("pg_advisory_unlock_shared", UNLOCK),
+    ("pg_backup_start", HIDDEN),
+    ("pg_copy_logical_replication_slot", HIDDEN),
+    ("pg_copy_physical_replication_slot", HIDDEN),
+    ("pg_create_logical_replication_slot", HIDDEN),
+    ("pg_create_physical_replication_slot", HIDDEN),
+    ("pg_replication_origin_session_setup", HIDDEN),
+    ("pg_start_backup", HIDDEN),
+    ("pg_try_advisory_lock", LOCK),
+    ("pg_try_advisory_lock_shared", LOCK),
+    (
+        "set_limit",
+        CallEffect::SetsThis("pg_trgm.similarity_threshold"),
+    ),
+    ("setseed", HIDDEN),
 ];
 
 /// Write something that the text does not name as a relation.

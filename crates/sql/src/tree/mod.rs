@@ -59,7 +59,7 @@ fn unknown(text: &str) -> Facts {
         reads: Vec::new(),
         writes: Vec::new(),
         functions: Vec::new(),
-        session: SessionEffect::Unknown,
+        session: SessionEffect::unknown(),
         transaction: None,
         locks: false,
         hidden_writes: true,

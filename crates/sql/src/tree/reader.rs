@@ -3,10 +3,10 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
-use super::functions;
+use super::functions::{self, CallEffect};
 use super::walk::Part;
 use crate::lexer::is_word_byte;
-use crate::{Relation, SessionEffect, TrustedFunction};
+use crate::{Relation, SessionEffect, SessionState, SettingName, TrustedFunction};
 
 /// Walks a tree and keeps what it finds.
 #[derive(Debug)]
@@ -43,8 +43,9 @@ impl Found {
         self.writes.push(name(relation));
     }
 
-    pub(super) fn affects_session(&mut self, effect: SessionEffect) {
-        self.session = self.session.max(effect);
+    /// It may do anything unseen.
+    pub(super) fn is_opaque(&mut self) {
+        self.session.facts_mut().is_unknown = true;
     }
 }
 
@@ -146,9 +147,22 @@ impl<'a> Reader<'a> {
     }
 
     fn call(&mut self, name: &[&str], arguments: &[pb::Node]) {
-        let effect = functions::effect(name, arguments, self.trusted);
-        self.found.calls_unknown |= effect.session == SessionEffect::Unknown;
-        self.found.affects_session(effect.session);
+        let effect = functions::effect(name, self.trusted);
+        let session = &mut self.found.session;
+        match effect.session {
+            CallEffect::Nothing => {}
+            CallEffect::Unknown => {
+                self.found.calls_unknown = true;
+                session.facts_mut().is_unknown = true;
+            }
+            CallEffect::Leaves(state) => session.leave(state),
+            CallEffect::Takes(state) => session.take(state),
+            CallEffect::Sets => {
+                let is_local = arguments.get(2).is_some_and(functions::is_true);
+                session.change(functions::setting_name(arguments), false, is_local);
+            }
+            CallEffect::SetsThis(name) => session.change(SettingName::named(name), false, false),
+        }
         self.found.hidden_writes |= effect.writes;
         self.found.functions.push(name.join(".").into());
     }
@@ -184,13 +198,12 @@ impl Part for pb::FuncCall {
     fn read(&self, reader: &mut Reader<'_>) {
         let name = parts(&self.funcname);
         reader.call(&name, &self.args);
-        // Whether the last argument is TRUE decides what set_config leaves behind.
-        let structural = usize::from(functions::is_set_config(&name));
-        for argument in &self.args[..self.args.len().saturating_sub(structural)] {
-            argument.read(reader);
-        }
-        for argument in &self.args[self.args.len().saturating_sub(structural)..] {
-            if !functions::is_true(argument) {
+        // What set_config leaves behind is decided by its first argument, and by whether the last one is TRUE.
+        let is_set_config = functions::is_set_config(&name);
+        for (index, argument) in self.args.iter().enumerate() {
+            let is_name = index == 0 && functions::text(argument).is_some();
+            let is_local = index == 2 && functions::is_true(argument);
+            if !(is_set_config && (is_name || is_local)) {
                 argument.read(reader);
             }
         }
@@ -219,7 +232,7 @@ impl Part for pb::IntoClause {
         let Some(relation) = &self.rel else { return };
         reader.found.write(relation);
         if is_temporary(relation) && self.on_commit() != pb::OnCommitAction::OncommitDrop {
-            reader.found.affects_session(SessionEffect::Sets);
+            reader.found.session.leave(SessionState::TEMPORARY);
         }
     }
 }

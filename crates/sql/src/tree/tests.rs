@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::SettingName;
 
 /// The facts, with no function trusted.
 fn read(text: &str) -> Facts {
@@ -306,45 +307,64 @@ fn joins_several_statements() {
     );
     relations("BEGIN; DO $$ $$; COMMIT", Kind::Unknown, "", "");
     let facts = read("SET x = 1; BEGIN; SAVEPOINT s");
-    assert_eq!(facts.session, SessionEffect::Sets);
+    assert_eq!(effect(&facts.session), "=x");
     assert_eq!(facts.transaction, Some(TransactionControl::Savepoint));
+}
+
+/// What a statement does to its session: `?` for anything, `=` sets, `~` resets, `.` for the transaction only, `+` leaves, `-` takes.
+fn effect(effect: &SessionEffect) -> String {
+    let Some(facts) = effect.facts() else {
+        return String::new();
+    };
+    let mut words = Vec::new();
+    if facts.is_unknown {
+        words.push("?".to_owned());
+    }
+    for setting in &facts.settings {
+        let name = match &setting.name {
+            SettingName::Named(name) => name.to_string(),
+            SettingName::Parameter(number) => format!("${number}"),
+            SettingName::Computed => "computed".to_owned(),
+            SettingName::All => "ALL".to_owned(),
+        };
+        let sign = if setting.is_reset { "~" } else { "=" };
+        let local = if setting.is_local { "." } else { "" };
+        words.push(format!("{sign}{local}{name}"));
+    }
+    for (sign, states) in [("+", facts.leaves), ("-", facts.takes)] {
+        if !states.is_nothing() {
+            words.push(format!("{sign}{states}"));
+        }
+    }
+    words.join(" ")
 }
 
 #[test]
 fn knows_what_stays_in_the_session() {
-    use SessionEffect::{None as Nothing, Sets, Unknown};
     #[track_caller]
-    fn check(text: &str, effect: SessionEffect) {
-        assert_eq!(read(text).session, effect, "{text}");
+    fn check(text: &str, expected: &str) {
+        assert_eq!(effect(&read(text).session), expected, "{text}");
     }
     for text in [
         "SELECT 1",
-        "SET LOCAL x.y = 1",
-        "SET LOCAL ROLE a",
         "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
         "SET TRANSACTION SNAPSHOT 'x'",
         "SET transaction_isolation = 'serializable'",
         "SET CONSTRAINTS ALL DEFERRED",
         "SHOW x",
         "NOTIFY a, 'b'",
-        "UNLISTEN *",
         "DISCARD PLANS",
         "DISCARD SEQUENCES",
-        "DISCARD TEMP",
         "BEGIN",
         "COMMIT AND CHAIN",
         "LOCK TABLE a",
         "SECURITY LABEL ON TABLE a IS 'b'",
         "DECLARE c CURSOR FOR SELECT 1",
         "FETCH 1 FROM c",
-        "CLOSE ALL",
         "CREATE TEMP TABLE a (x int) ON COMMIT DROP",
         "CREATE TEMP TABLE a ON COMMIT DROP AS SELECT 1",
         "CREATE TABLE a (x int)",
-        "SELECT set_config('a', 'b', true)",
-        "SELECT pg_catalog.set_config('a', $1, TRUE)",
         "SELECT pg_advisory_xact_lock(1)",
-        "SELECT pg_advisory_unlock(1)",
         "SELECT nextval('s')",
         "ALTER ROLE a SET x = 1",
         "ALTER SYSTEM SET x = 1",
@@ -354,20 +374,9 @@ fn knows_what_stays_in_the_session() {
         "ALTER TABLE a ADD x int DEFAULT abs(1) CHECK (length(y) > 1)",
         "CREATE INDEX ON a (lower(x))",
     ] {
-        check(text, Nothing);
+        check(text, "");
     }
     for text in [
-        "SET x.y = 1",
-        "SET SESSION x.y TO 'a'",
-        "SET TIME ZONE 'UTC'",
-        "SET ROLE a",
-        "SET SESSION AUTHORIZATION a",
-        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-        "SET NAMES 'utf8'",
-        "LISTEN a",
-        "LOAD 'auto_explain'",
-        "PREPARE p AS SELECT 1",
-        "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
         "CREATE TEMP TABLE a (x int)",
         "CREATE TEMP TABLE a (x int) ON COMMIT DELETE ROWS",
         "CREATE TABLE pg_temp.a (x int)",
@@ -378,45 +387,103 @@ fn knows_what_stays_in_the_session() {
         "CREATE TYPE pg_temp.t AS (a int)",
         "CREATE TYPE pg_temp.t AS ENUM ('a')",
         "SELECT 1 INTO TEMP a",
-        "SELECT set_config('a', 'b', false)",
-        "SELECT set_config('a', 'b', $1)",
-        "SELECT set_config('a', 'b', 't')",
-        "SELECT set_config('a', 'b', 't'::bool)",
-        "SELECT set_config('a', 'b', is_local => true)",
-        "SELECT 1 FROM a WHERE pg_catalog.set_config('a', 'b', false) IS NULL",
-        "INSERT INTO a SELECT set_config('a', 'b', false)",
-        "SELECT pg_advisory_lock(1)",
-        "SELECT pg_try_advisory_lock(1, 2)",
-        "SELECT pg_try_advisory_lock_shared(1)",
-        "SELECT dblink_connect('a')",
-        "SELECT public.set_limit(0.5)",
-        "SELECT extensions.dblink_connect('a')",
-        "SELECT pg_backup_start('a')",
-        "SELECT f(), pg_advisory_lock(1)",
-        "EXPLAIN ANALYZE SELECT set_config('a', 'b', false)",
-        "DO $$ $$; SET x.y = 1",
     ] {
-        check(text, Sets);
+        check(text, "+temporary");
     }
     for text in [
         "DO $$ BEGIN END $$",
         "CALL p()",
         "EXECUTE p",
-        "RESET x",
-        "RESET ALL",
-        "RESET ROLE",
-        "SET x TO DEFAULT",
-        "DISCARD ALL",
-        "DEALLOCATE p",
-        "DEALLOCATE ALL",
         "CREATE EXTENSION a",
         "CREATE TABLE a AS EXECUTE p",
         "FROBNICATE",
         "SELECT 'open",
         "SELECT '\0'",
     ] {
-        check(text, Unknown);
+        check(text, "?");
     }
+    check("SET x.y = 1", "=x.y");
+    check("SET SESSION x.Y TO 'a'", "=x.y");
+    check("SET LOCAL x.y = 1", "=.x.y");
+    check("SET LOCAL ROLE a", "=.role");
+    check("SET TIME ZONE 'UTC'", "=timezone");
+    check("SET ROLE a", "=role");
+    check("SET ROLE NONE", "=role");
+    check("SET SCHEMA 'a'", "=search_path");
+    check("SET NAMES 'utf8'", "=client_encoding");
+    check(
+        "SET SESSION AUTHORIZATION a",
+        "=role =session_authorization",
+    );
+    check(
+        "RESET SESSION AUTHORIZATION",
+        "~role ~session_authorization",
+    );
+    check(
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "=default_transaction_deferrable =default_transaction_isolation =default_transaction_read_only",
+    );
+    check("SET seed = 0.5", "+hidden");
+    check("RESET x", "~x");
+    check("RESET ALL", "~ALL");
+    check("RESET ROLE", "~role");
+    check("SET x TO DEFAULT", "~x");
+    check("SET LOCAL x TO DEFAULT", "~.x");
+    check(
+        "DISCARD ALL",
+        "~ALL -temporary, advisory_lock, cursor, prepared, listen",
+    );
+    assert!(
+        read("DISCARD ALL")
+            .session
+            .facts()
+            .is_some_and(|facts| facts.discards_all)
+    );
+    check("DISCARD TEMP", "-temporary");
+    check("DROP TABLE a", "-temporary");
+    check("DROP OWNED BY a", "-temporary");
+    check("LISTEN a", "+listen");
+    check("UNLISTEN *", "-listen");
+    check("LOAD 'auto_explain'", "+hidden");
+    check("PREPARE p AS SELECT 1", "+prepared");
+    check("DEALLOCATE p", "-prepared");
+    check("DEALLOCATE ALL", "-prepared");
+    check("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "+cursor");
+    check("CLOSE ALL", "-cursor");
+    check("SELECT set_config('a', 'b', false)", "=a");
+    check("SELECT set_config('A.b', $1, $2)", "=a.b");
+    check("SELECT set_config('a', 'b', true)", "=.a");
+    check("SELECT pg_catalog.set_config('a', $1, TRUE)", "=.a");
+    check("SELECT set_config('a', 'b', 't')", "=a");
+    check("SELECT set_config('a', 'b', 't'::bool)", "=a");
+    check("SELECT set_config('a', 'b', is_local => true)", "=a");
+    check("SELECT set_config($2, $1, false)", "=$2");
+    check("SELECT set_config($1::text, 'b', true)", "=.$1");
+    check("SELECT set_config(a, b, false) FROM t", "=computed");
+    check(
+        "SELECT set_config('a', 'x', false), set_config('b', 'y', true)",
+        "=a =.b",
+    );
+    check(
+        "SELECT 1 FROM a WHERE pg_catalog.set_config('a', 'b', false) IS NULL",
+        "=a",
+    );
+    check("INSERT INTO a SELECT set_config('a', 'b', false)", "=a");
+    check("EXPLAIN ANALYZE SELECT set_config('a', 'b', false)", "=a");
+    check(
+        "SELECT public.set_limit(0.5)",
+        "=pg_trgm.similarity_threshold",
+    );
+    check("SELECT pg_advisory_lock(1)", "+advisory_lock");
+    check("SELECT pg_try_advisory_lock(1, 2)", "+advisory_lock");
+    check("SELECT pg_try_advisory_lock_shared(1)", "+advisory_lock");
+    check("SELECT pg_advisory_unlock(1)", "-advisory_lock");
+    check("SELECT pg_advisory_unlock_all()", "-advisory_lock");
+    check("SELECT dblink_connect('a')", "+hidden");
+    check("SELECT extensions.dblink_connect('a')", "+hidden");
+    check("SELECT pg_backup_start('a')", "+hidden");
+    check("SELECT f(), pg_advisory_lock(1)", "? +advisory_lock");
+    check("DO $$ $$; SET x.y = 1", "? =x.y");
 }
 
 #[test]
@@ -522,7 +589,7 @@ fn depth_is_no_danger() {
         let thread = std::thread::Builder::new().stack_size(1024 * 1024);
         let facts = thread.spawn(move || read(&text)).expect("a thread").join();
         let facts = facts.expect("no overflow");
-        assert_eq!(facts.session, SessionEffect::Unknown);
+        assert_eq!(facts.session, SessionEffect::unknown());
     }
     // Ordinary depth is understood, and long flat lists at any length.
     relations(&nested("(", "a", ")", 200), Kind::Select, "", "");

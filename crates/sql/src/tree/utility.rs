@@ -6,7 +6,7 @@ use pg_query::protobuf as pb;
 use super::reader::Reader;
 use super::walk::Part;
 use super::{Masked, Single, read_statement};
-use crate::{Kind, SessionEffect, TransactionControl};
+use crate::{Kind, SessionState, SettingName, TransactionControl};
 
 /// `WITH HOLD`, in the options of `DECLARE`.
 const CURSOR_OPT_HOLD: i32 = 0x20;
@@ -75,7 +75,7 @@ fn masked(name: Option<&str>) -> Option<Masked> {
 
 /// What it does cannot be seen: it may write anything and leave anything behind.
 fn opaque(verb: &'static str, reader: &mut Reader<'_>) -> Single {
-    reader.found.affects_session(SessionEffect::Unknown);
+    reader.found.is_opaque();
     reader.found.hidden_writes = true;
     plain(Kind::Unknown, verb)
 }
@@ -136,7 +136,7 @@ fn explain(statement: &pb::ExplainStmt, reader: &mut Reader<'_>) -> Single {
         found.writes = before.writes;
         found.session = before.session;
         if found.calls_unknown {
-            found.affects_session(SessionEffect::Unknown);
+            found.is_opaque();
         }
         found.locks = before.locks;
         found.hidden_writes = before.hidden_writes;
@@ -160,56 +160,52 @@ fn is_off(option: &pb::DefElem) -> bool {
 }
 
 /// Statements about this session.
-///
-/// * What gives the session something that its client may rely upon later pins ([`SessionEffect::Sets`]): settings,
-///   `LISTEN`, prepared statements, cursors `WITH HOLD`, loaded libraries.
-/// * What takes something away that a pool of connections may rely upon, or puts settings back to values that need not be
-///   the pool's, makes the session unknown: `RESET`, `SET … TO DEFAULT`, `DISCARD ALL`, `DEALLOCATE`. Nothing is left that
-///   the client could miss, so it is not pinned (many drivers send `DISCARD ALL` on every return to their own pool).
-/// * What only takes away what pinned in the first place, or ends with the transaction, has no effect: `UNLISTEN`,
-///   `DISCARD PLANS`, `SEQUENCES` and `TEMP`, `CLOSE`, `SET LOCAL`, `SET TRANSACTION`.
 fn session(node: &NodeEnum, reader: &mut Reader<'_>) -> Option<Single> {
-    use SessionEffect::{None as Nothing, Sets, Unknown};
-    let (verb, effect, name) = match node {
-        NodeEnum::VariableSetStmt(statement) => {
-            let (verb, effect) = variable(statement);
-            (verb, effect, None)
+    use SessionState as State;
+    let session = &mut reader.found.session;
+    let (verb, name) = match node {
+        NodeEnum::VariableSetStmt(statement) => (variable(statement, reader), None),
+        NodeEnum::VariableShowStmt(_) => ("SHOW", None),
+        NodeEnum::DiscardStmt(statement) => (discard(statement, reader), None),
+        NodeEnum::ListenStmt(_) => {
+            session.leave(State::LISTEN);
+            ("LISTEN", None)
         }
-        NodeEnum::VariableShowStmt(_) => ("SHOW", Nothing, None),
-        NodeEnum::DiscardStmt(statement) => match statement.target() {
-            pb::DiscardMode::DiscardAll | pb::DiscardMode::Undefined => {
-                ("DISCARD ALL", Unknown, None)
-            }
-            _ => ("DISCARD", Nothing, None),
-        },
-        NodeEnum::ListenStmt(_) => ("LISTEN", Sets, None),
-        NodeEnum::UnlistenStmt(_) => ("UNLISTEN", Nothing, None),
-        NodeEnum::LoadStmt(_) => ("LOAD", Sets, None),
+        NodeEnum::UnlistenStmt(_) => {
+            session.take(State::LISTEN);
+            ("UNLISTEN", None)
+        }
+        NodeEnum::LoadStmt(_) => {
+            session.leave(State::HIDDEN);
+            ("LOAD", None)
+        }
         // What is prepared does not run yet: its relations are not read or written by this statement.
-        NodeEnum::PrepareStmt(statement) => ("PREPARE", Sets, Some(&statement.name)),
-        NodeEnum::DeallocateStmt(statement) => (
-            "DEALLOCATE",
-            Unknown,
-            Some(&statement.name).filter(|_| !statement.isall),
-        ),
+        NodeEnum::PrepareStmt(statement) => {
+            session.leave(State::PREPARED);
+            ("PREPARE", Some(&statement.name))
+        }
+        NodeEnum::DeallocateStmt(statement) => {
+            session.take(State::PREPARED);
+            let name = Some(&statement.name).filter(|_| !statement.isall);
+            ("DEALLOCATE", name)
+        }
         NodeEnum::DeclareCursorStmt(statement) => {
             statement.query.read(reader);
-            let holds = statement.options & CURSOR_OPT_HOLD != 0;
-            (
-                "DECLARE",
-                if holds { Sets } else { Nothing },
-                Some(&statement.portalname),
-            )
+            if statement.options & CURSOR_OPT_HOLD != 0 {
+                reader.found.session.leave(State::CURSOR);
+            }
+            ("DECLARE", Some(&statement.portalname))
         }
-        NodeEnum::FetchStmt(statement) => (
-            if statement.ismove { "MOVE" } else { "FETCH" },
-            Nothing,
-            Some(&statement.portalname),
-        ),
-        NodeEnum::ClosePortalStmt(statement) => ("CLOSE", Nothing, Some(&statement.portalname)),
+        NodeEnum::FetchStmt(statement) => {
+            let verb = if statement.ismove { "MOVE" } else { "FETCH" };
+            (verb, Some(&statement.portalname))
+        }
+        NodeEnum::ClosePortalStmt(statement) => {
+            session.take(State::CURSOR);
+            ("CLOSE", Some(&statement.portalname))
+        }
         _ => return None,
     };
-    reader.found.affects_session(effect);
     let name = name.map(String::as_str).filter(|name| !name.is_empty());
     Some(Single {
         kind: Kind::Session,
@@ -219,28 +215,52 @@ fn session(node: &NodeEnum, reader: &mut Reader<'_>) -> Option<Single> {
     })
 }
 
-fn variable(statement: &pb::VariableSetStmt) -> (&'static str, SessionEffect) {
+/// What is planned and where a sequence stands concerns nobody; the rest is taken away.
+fn discard(statement: &pb::DiscardStmt, reader: &mut Reader<'_>) -> &'static str {
+    let session = &mut reader.found.session;
+    match statement.target() {
+        pb::DiscardMode::DiscardAll | pb::DiscardMode::Undefined => {
+            session.take(SessionState::ALL.without(SessionState::HIDDEN));
+            session.change(SettingName::All, true, false);
+            session.facts_mut().discards_all = true;
+            "DISCARD ALL"
+        }
+        pb::DiscardMode::DiscardTemp => {
+            session.take(SessionState::TEMPORARY);
+            "DISCARD"
+        }
+        _ => "DISCARD",
+    }
+}
+
+fn variable(statement: &pb::VariableSetStmt, reader: &mut Reader<'_>) -> &'static str {
     use pb::VariableSetKind as Sort;
-    let verb = match statement.kind() {
+    let (kind, is_local) = (statement.kind(), statement.is_local);
+    let session = &mut reader.found.session;
+    let is_reset = matches!(kind, Sort::VarReset | Sort::VarSetDefault);
+    match (kind, statement.name.as_str()) {
+        (Sort::VarResetAll, _) => session.change(SettingName::All, true, false),
+        (Sort::VarSetMulti, "SESSION CHARACTERISTICS") => {
+            for name in ["deferrable", "isolation", "read_only"] {
+                let name = format!("default_transaction_{name}");
+                session.change(SettingName::named(&name), false, false);
+            }
+        }
+        // They concern the transaction, by whatever name.
+        (Sort::VarSetMulti, _)
+        | (_, "transaction_isolation" | "transaction_read_only" | "transaction_deferrable") => {}
+        // The state of a generator, not a value.
+        (_, "seed") => session.leave(SessionState::HIDDEN),
+        (_, name) => {
+            // The role goes with it.
+            if name == "session_authorization" {
+                session.change(SettingName::named("role"), is_reset, is_local);
+            }
+            session.change(SettingName::named(name), is_reset, is_local);
+        }
+    }
+    match kind {
         Sort::VarReset | Sort::VarResetAll => "RESET",
         _ => "SET",
-    };
-    if statement.is_local {
-        return (verb, SessionEffect::None);
     }
-    let effect = match statement.kind() {
-        Sort::VarSetDefault | Sort::VarReset | Sort::VarResetAll => SessionEffect::Unknown,
-        Sort::VarSetMulti => match statement.name.as_str() {
-            "TRANSACTION" | "TRANSACTION SNAPSHOT" => SessionEffect::None,
-            _ => SessionEffect::Sets,
-        },
-        // `SET transaction_isolation = …` is `SET TRANSACTION` by another name.
-        _ => match statement.name.as_str() {
-            "transaction_isolation" | "transaction_read_only" | "transaction_deferrable" => {
-                SessionEffect::None
-            }
-            _ => SessionEffect::Sets,
-        },
-    };
-    (verb, effect)
 }
