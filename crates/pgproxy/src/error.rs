@@ -58,6 +58,16 @@ pub enum Unavailable {
         /// The time that it had.
         limit: Duration,
     },
+    /// The server is not what the URL asks for.
+    #[error(
+        "the database server at {place} is not what target_session_attrs={wanted} asks for, and no other host can be used"
+    )]
+    Unsuitable {
+        /// Host and port.
+        place: String,
+        /// What is asked for.
+        wanted: &'static str,
+    },
     /// The server asks for what we do not have, or does not speak the protocol.
     #[error("no session with the database server: {0}")]
     Protocol(#[source] paceline_pgwire::Error),
@@ -77,6 +87,18 @@ impl Unavailable {
     /// Whether the server wants a password and there is none.
     pub fn asks_for_password(&self) -> bool {
         matches!(self, Self::Protocol(paceline_pgwire::Error::NoPassword))
+    }
+
+    /// Whether no patience helps: somebody has to change something.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Unsuitable { .. } => false,
+            Self::Protocol(_) => true,
+            // Too many connections, starting up, shutting down, failing over, short of memory: these pass.
+            Self::Refused { sqlstate, .. } => !["08", "53", "57", "58"]
+                .iter()
+                .any(|class| sqlstate.starts_with(class)),
+        }
     }
 
     pub(crate) fn refused(fields: &ErrorFields<'_>) -> Self {
@@ -192,7 +214,9 @@ impl Refusal {
     /// The server's own SQLSTATE where it gave one, so that a client can tell "starting up" from "too many connections".
     pub(crate) fn unavailable(error: &Unavailable) -> Self {
         let sqlstate = match error {
-            Unavailable::Connect { .. } | Unavailable::Timeout { .. } => CANNOT_CONNECT,
+            Unavailable::Connect { .. }
+            | Unavailable::Timeout { .. }
+            | Unavailable::Unsuitable { .. } => CANNOT_CONNECT,
             Unavailable::Protocol(error) => error.sqlstate(),
             Unavailable::Refused { sqlstate, .. } => {
                 let code = sqlstate.as_bytes().try_into();
@@ -203,10 +227,23 @@ impl Refusal {
         match error {
             Unavailable::Refused { detail: Some(detail), .. } => refusal.detail(detail),
             Unavailable::Refused { .. } | Unavailable::Protocol(_) => refusal,
+            Unavailable::Unsuitable { .. } => {
+                refusal.hint("Is a fail-over under way? Trying again later works.")
+            }
             Unavailable::Connect { .. } | Unavailable::Timeout { .. } => refusal.hint(
                 "Is the server running there, and does it accept TCP connections? Trying again later works.",
             ),
         }
+    }
+
+    /// The same for a client that has waited for it to pass.
+    pub(crate) fn after(self, waited: Duration) -> Self {
+        let waited = waited.as_millis();
+        let detail = match &self.detail {
+            Some(detail) => format!("{detail} Paceline went on trying for {waited} ms."),
+            None => format!("Paceline went on trying for {waited} ms."),
+        };
+        self.detail(detail)
     }
 
     pub(crate) fn server_lost(last_words: Option<&str>) -> Self {

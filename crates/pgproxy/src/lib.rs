@@ -25,7 +25,8 @@ mod tls;
 mod worker;
 
 pub use config::{
-    ANY, Config, Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, Timeouts, User,
+    ANY, Config, Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, SessionAttrs, Timeouts,
+    User,
 };
 pub use databases::Changes;
 pub use error::{Error, Unavailable};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use database::{ANY, Database};
 pub use limits::Timeouts;
-pub use url::{DatabaseUrl, DatabaseUrlError};
+pub use url::{DatabaseUrl, DatabaseUrlError, SessionAttrs};
 pub use user::User;
 
 /// How the proxy stands between its clients and the server.

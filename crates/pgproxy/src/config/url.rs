@@ -16,8 +16,24 @@ pub struct DatabaseUrl {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Further hosts, which are tried when those before them cannot be used.
+    pub also: Vec<(String, u16)>,
+    /// Which of the hosts may be used.
+    pub session_attrs: SessionAttrs,
     /// The database's name.
     pub database: String,
+}
+
+/// What a server must be to be used: `target_session_attrs` in the URL, as libpq means it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionAttrs {
+    /// Whatever it is.
+    #[default]
+    Any,
+    /// Sessions can write by default.
+    ReadWrite,
+    /// It is not in recovery.
+    Primary,
 }
 
 /// Why a text is not a [`DatabaseUrl`].
@@ -45,7 +61,7 @@ impl DatabaseUrl {
         let (rest, query) = rest
             .split_once('?')
             .map_or((rest, ""), |(rest, query)| (rest, query));
-        check_query(query)?;
+        let session_attrs = check_query(query)?;
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, address) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = match credentials.split_once(':') {
@@ -57,7 +73,9 @@ impl DatabaseUrl {
             "" => "postgres".to_owned(),
             user => decode(user, "the user")?,
         };
-        let (host, port) = split_address(address)?;
+        let mut hosts = address.split(',').map(split_address);
+        let first = hosts.next().unwrap_or_else(|| split_address(""));
+        let ((host, port), also) = (first?, hosts.collect::<Result<_, _>>()?);
         let database = match database {
             "" => user.clone(),
             name => decode(name, "the database name")?,
@@ -69,8 +87,23 @@ impl DatabaseUrl {
             password,
             host,
             port,
+            also,
+            session_attrs,
             database,
         })
+    }
+}
+
+impl SessionAttrs {
+    fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        match text {
+            "any" => Ok(Self::Any),
+            "read-write" => Ok(Self::ReadWrite),
+            "primary" => Ok(Self::Primary),
+            other => Err(wrong(format!(
+                "target_session_attrs={other} is not supported: any, read-write and primary are"
+            ))),
+        }
     }
 }
 
@@ -82,6 +115,8 @@ impl Default for DatabaseUrl {
             password: None,
             host: "localhost".to_owned(),
             port: 5432,
+            also: Vec::new(),
+            session_attrs: SessionAttrs::Any,
             database: "postgres".to_owned(),
         }
     }
@@ -98,19 +133,16 @@ impl std::str::FromStr for DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let password = if self.password.is_some() { ":***" } else { "" };
-        let colon = self.host.contains(':');
-        let (open, close) = if colon { ("[", "]") } else { ("", "") };
-        let Self {
-            user,
-            host,
-            port,
-            database,
-            ..
-        } = self;
-        write!(
-            f,
-            "postgres://{user}{password}@{open}{host}{close}:{port}/{database}"
-        )
+        write!(f, "postgres://{}{password}@", self.user)?;
+        let first = std::iter::once((&self.host, self.port));
+        let also = self.also.iter().map(|(host, port)| (host, *port));
+        for (index, (host, port)) in first.chain(also).enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            let colon = host.contains(':');
+            let (open, close) = if colon { ("[", "]") } else { ("", "") };
+            write!(f, "{comma}{open}{host}{close}:{port}")?;
+        }
+        write!(f, "/{}", self.database)
     }
 }
 
@@ -139,9 +171,6 @@ fn split_address(address: &str) -> Result<(String, u16), DatabaseUrlError> {
             None => (address, None),
         },
     };
-    if host.contains(',') {
-        return Err(wrong("several hosts are not supported"));
-    }
     if host.starts_with("%2F") || host.starts_with("%2f") {
         return Err(wrong(
             "Unix sockets are not supported, give a host name or address",
@@ -160,9 +189,11 @@ fn split_address(address: &str) -> Result<(String, u16), DatabaseUrlError> {
 }
 
 /// No option changes what we do yet; one that asks for something must not be ignored in silence.
-fn check_query(query: &str) -> Result<(), DatabaseUrlError> {
+fn check_query(query: &str) -> Result<SessionAttrs, DatabaseUrlError> {
+    let mut session_attrs = SessionAttrs::Any;
     for option in query.split('&').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
+            Some(("target_session_attrs", attrs)) => session_attrs = SessionAttrs::parse(attrs)?,
             Some(("sslmode", "disable" | "allow" | "prefer")) => {}
             Some(("sslmode", mode)) => {
                 return Err(wrong(format!(
@@ -172,7 +203,7 @@ fn check_query(query: &str) -> Result<(), DatabaseUrlError> {
             _ => return Err(wrong(format!("the option '{option}' is not supported"))),
         }
     }
-    Ok(())
+    Ok(session_attrs)
 }
 
 fn decode(text: &str, what: &str) -> Result<String, DatabaseUrlError> {
@@ -216,6 +247,7 @@ mod tests {
                     host: host.into(),
                     port,
                     database: database.into(),
+                    ..DatabaseUrl::default()
                 };
                 assert_eq!(DatabaseUrl::parse(text), Ok(expected), "{text}");
             };
@@ -249,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn several_hosts_are_read() {
+        let text = "postgres://u@a,b:5433,[::1]:5434/d?target_session_attrs=read-write";
+        let url = DatabaseUrl::parse(text).unwrap();
+        assert_eq!((&*url.host, url.port), ("a", 5432));
+        assert_eq!(url.also, [("b".into(), 5433), ("::1".into(), 5434)]);
+        assert_eq!(url.session_attrs, SessionAttrs::ReadWrite);
+        assert_eq!(url.to_string(), "postgres://u@a:5432,b:5433,[::1]:5434/d");
+    }
+
+    #[test]
     fn wrong_urls_are_refused_with_the_reason() {
         let check = |text: &str, part: &str| {
             let error = DatabaseUrl::parse(text).unwrap_err().to_string();
@@ -259,7 +301,11 @@ mod tests {
         check("postgres://h/d?sslmode=require", "TLS");
         check("postgres://h/d?options=x", "'options=x' is not supported");
         check("postgres://u%zz@h/d", "two hexadecimal digits");
-        check("postgres://a,b/d", "several hosts");
+        check("postgres://a,b:x/d", "'x' is not a port");
+        check(
+            "postgres://a/d?target_session_attrs=standby",
+            "standby is not supported",
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Targets are made when somebody who has proved who they are asks for one, and are dropped when nobody has used them for
 //! a while. The configuration can be exchanged while clients go on ([`reload`]).
 
+mod doubt;
+mod opening;
 mod reload;
 mod rounds;
 mod shared;

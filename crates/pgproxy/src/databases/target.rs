@@ -1,15 +1,14 @@
 //! One database for one role: where its connections come from, who has them, and what holds for its clients.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Key;
+use super::doubt::Doubt;
 use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
-use crate::error::Unavailable;
 use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
-use crate::server::{Opened, Reported, Server};
+use crate::server::{Circuit, Opened, Reported, Server};
 use crate::settings::Settings;
 
 /// Sets of settings whose parameter statuses are remembered.
@@ -23,7 +22,9 @@ pub(crate) struct Target {
     pub(crate) user: String,
     pub(crate) pool: Arc<Pool<Opened>>,
     pub(crate) server: Server,
+    pub(crate) circuit: Circuit,
     settings: Mutex<Arc<TargetSettings>>,
+    pub(super) doubt: Doubt,
     statuses: Mutex<HashMap<u64, Arc<Reported>>>,
 }
 
@@ -89,7 +90,9 @@ impl Target {
             user: key.user.clone(),
             pool: Pool::new(settings.limits, budgets, Clock::System),
             server: Server::new(url, neutral),
+            circuit: Circuit::default(),
             settings: Mutex::new(Arc::new(settings)),
+            doubt: Doubt::default(),
             statuses: Mutex::default(),
         })
     }
@@ -125,12 +128,6 @@ impl Target {
             user: self.user.clone(),
             ..self.pool.snapshot(now)
         }
-    }
-
-    /// A connection could not be opened.
-    pub(crate) fn note_connect_error(&self, error: &Unavailable) {
-        self.pool.counters.connect_errors.fetch_add(1, Relaxed);
-        tracing::warn!(%error, "Could not open a server connection.");
     }
 
     /// Why a client waits.

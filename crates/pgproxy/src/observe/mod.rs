@@ -116,7 +116,9 @@ pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
         return;
     };
     let relayed = timeout(CANCEL_TIMEOUT, async {
-        let mut server = target.server.connect().await?;
+        let settings = target.settings();
+        let connected = target.server.connect_in_time(&settings).await;
+        let mut server = connected.map_err(|error| std::io::Error::other(error.to_string()))?;
         server.write_all(packet).await?;
         // It closes when the signal is sent.
         server.read(&mut [0]).await

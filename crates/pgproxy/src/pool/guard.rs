@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Idle, Pool, Pooled};
+use super::{Idle, Pool, Pooled, Stamp};
 
 /// One of the pool's places, for a connection that is being opened.
 pub(crate) struct Place<C: Pooled> {
@@ -26,9 +26,9 @@ impl<C: Pooled> Place<C> {
             .take()
             .expect("only this method and forget take it, both by value");
         pool.counters.connects.fetch_add(1, Ordering::Relaxed);
-        let generation = pool.lock().generation;
+        let stamp = pool.lock().stamp();
         pool.place_free(0, 1);
-        Lease::fresh(&pool, connection, generation)
+        Lease::given_back(&pool, connection, stamp, false)
     }
 
     /// The pool, which holds its own lock, counts by itself.
@@ -50,7 +50,7 @@ pub(crate) struct Lease<C: Pooled> {
     pool: Arc<Pool<C>>,
     /// `None` only within `into_inner` and `drop`.
     connection: Option<C>,
-    generation: u64,
+    stamp: Stamp,
     is_stale: bool,
     is_pinned: bool,
     is_condemned: bool,
@@ -58,26 +58,35 @@ pub(crate) struct Lease<C: Pooled> {
 
 impl<C: Pooled> Lease<C> {
     /// Just opened, or just given back.
-    pub(super) fn fresh(pool: &Arc<Pool<C>>, connection: C, generation: u64) -> Self {
+    pub(super) fn given_back(
+        pool: &Arc<Pool<C>>,
+        connection: C,
+        stamp: Stamp,
+        is_stale: bool,
+    ) -> Self {
         Self {
             pool: Arc::clone(pool),
             connection: Some(connection),
-            generation,
-            is_stale: false,
+            stamp,
+            is_stale,
             is_pinned: false,
             is_condemned: false,
         }
     }
 
     pub(super) fn reused(pool: &Arc<Pool<C>>, idle: Idle<C>) -> Self {
-        let mut lease = Self::fresh(pool, idle.connection, idle.generation);
-        lease.is_stale = idle.is_stale;
-        lease
+        Self::given_back(pool, idle.connection, idle.stamp, idle.is_stale)
     }
 
     /// Whether it has idled for so long that it should be looked at before it is used.
     pub(crate) fn is_stale(&self) -> bool {
         self.is_stale
+    }
+
+    /// It was looked at, and is as it should be.
+    pub(crate) fn trust(&mut self) {
+        self.is_stale = false;
+        self.stamp.doubt = self.pool.lock().doubt;
     }
 
     /// It belongs to this client until the end, and is closed then.
@@ -143,7 +152,9 @@ impl<C: Pooled> Drop for Lease<C> {
         // A panic may have left it half-way between two states that each look clean.
         let is_trusted = !self.is_condemned && !std::thread::panicking();
         if is_trusted && connection.is_clean() && now < connection.expires() {
-            return self.pool.give_back(connection, self.generation, now);
+            return self
+                .pool
+                .give_back(connection, self.stamp, self.is_stale, now);
         }
         drop(connection);
         self.pool.place_free(1, 0);

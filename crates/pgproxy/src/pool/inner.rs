@@ -18,6 +18,8 @@ pub(super) struct Inner<C: Pooled> {
     pub(super) limits: PoolLimits,
     /// Connections of an earlier generation are not given to anybody any more.
     pub(super) generation: u64,
+    /// Connections that were given out under an earlier doubt are looked at before they are given to somebody else.
+    pub(super) doubt: u64,
     /// Opening fails at present.
     pub(super) is_failing: bool,
     /// The first has idled for the longest.
@@ -40,9 +42,16 @@ pub(super) struct Outcome {
     pub(super) starves: bool,
 }
 
+/// From which time of the pool a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) generation: u64,
+    pub(super) doubt: u64,
+}
+
 pub(super) struct Idle<C> {
     pub(super) connection: C,
-    pub(super) generation: u64,
+    pub(super) stamp: Stamp,
     since: Instant,
     /// This share of `idle_timeout` is its own.
     patience: f32,
@@ -56,6 +65,7 @@ impl<C: Pooled> Inner<C> {
             idle: Vec::with_capacity(limits.size.min(1024)),
             limits,
             generation: 0,
+            doubt: 0,
             is_failing: false,
             places_taken: 0,
             opening: 0,
@@ -196,14 +206,28 @@ impl<C: Pooled> Inner<C> {
     }
 
     /// A connection idles from now on.
-    pub(super) fn keep(&mut self, connection: C, generation: u64, now: Instant) {
+    pub(super) fn keep(&mut self, connection: C, stamp: Stamp, is_stale: bool, now: Instant) {
         self.idle.push(Idle {
             connection,
-            generation,
+            stamp,
             since: now,
             patience: 1.0 - self.jitter.f32() * IDLE_JITTER,
-            is_stale: self.limits.check_after.is_zero(),
+            is_stale: is_stale || self.limits.check_after.is_zero(),
         });
+    }
+
+    /// What a connection that is opened now bears.
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp {
+            generation: self.generation,
+            doubt: self.doubt,
+        }
+    }
+
+    /// Whatever was given out, or idles, is to be looked at.
+    pub(super) fn raise_doubt(&mut self) {
+        self.doubt += 1;
+        self.idle.iter_mut().for_each(|idle| idle.is_stale = true);
     }
 
     pub(super) fn take_idle(&mut self, worker: usize, settings_id: u64) -> Option<Idle<C>> {

@@ -30,7 +30,7 @@ pub(crate) use snapshot::Fullness;
 pub use snapshot::PoolSnapshot;
 
 use budget::Budgets;
-use inner::{Idle, Inner, Outcome};
+use inner::{Idle, Inner, Outcome, Stamp};
 
 /// A pool under the same budget whose client has waited by so much longer gets the place of a connection that comes back,
 /// though that has to be opened anew: nobody starves, and connections do not change hands with every transaction.
@@ -147,6 +147,11 @@ impl<C: Pooled> Pool<C> {
         self.close_idle();
     }
 
+    /// The server may not be what it was: connections that are open are looked at before they are given to somebody else.
+    pub(crate) fn raise_doubt(&self) {
+        self.lock().raise_doubt();
+    }
+
     /// Closes what idles.
     pub(crate) fn close_idle(self: &Arc<Self>) {
         let closed = self.lock().take_idlest(usize::MAX);
@@ -191,14 +196,14 @@ impl<C: Pooled> Pool<C> {
     }
 
     /// A connection comes back clean: to the head of the queue, else to the idle ones. Unless nobody is to have it any more.
-    fn give_back(self: &Arc<Self>, connection: C, generation: u64, now: Instant) {
+    fn give_back(self: &Arc<Self>, connection: C, stamp: Stamp, is_stale: bool, now: Instant) {
         let wanted_since = if self.budgets.are_wanted() {
             self.budgets.wanted_since(self)
         } else {
             None
         };
         let mut inner = self.lock();
-        let is_over = generation != inner.generation
+        let is_over = stamp.generation != inner.generation
             || inner.is_overfull()
             || self.budgets.are_over()
             || wanted_since.is_some_and(|since| inner.has_precedence(since, PRECEDENCE));
@@ -207,9 +212,10 @@ impl<C: Pooled> Pool<C> {
             drop(connection);
             return self.place_free(1, 0);
         }
-        let lease = Lease::fresh(self, connection, generation);
+        let is_stale = is_stale || stamp.doubt != inner.doubt;
+        let lease = Lease::given_back(self, connection, stamp, is_stale);
         if let Some(lease) = inner.hand_over(lease) {
-            inner.keep(lease.into_inner(), generation, now);
+            inner.keep(lease.into_inner(), stamp, is_stale, now);
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use paceline_pgwire::startup::write_startup;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::auth::{self, Failure};
 use super::connection::{CancelKey, Fresh, ServerConnection};
+use super::hosts::{Hosts, telling};
 use crate::buffer::{Inbox, Outbox};
 use crate::config::DatabaseUrl;
 use crate::databases::TargetSettings;
@@ -23,6 +24,7 @@ const LIFETIME_JITTER: f32 = 0.1;
 pub(crate) struct Server {
     url: Mutex<Arc<DatabaseUrl>>,
     neutral: Arc<Settings>,
+    hosts: Hosts,
 }
 
 /// A connection with a session at its other end.
@@ -33,7 +35,13 @@ impl Server {
         Self {
             url: Mutex::new(Arc::new(url)),
             neutral,
+            hosts: Hosts::default(),
         }
+    }
+
+    /// It may be elsewhere: names are resolved anew.
+    pub(crate) fn doubt(&self) {
+        self.hosts.doubt();
     }
 
     /// Where it is now.
@@ -59,16 +67,55 @@ impl Server {
         }
     }
 
-    /// Connects (over TCP only) and logs in.
+    /// Connects (over TCP only) and logs in, at the first of its hosts that will do.
     pub(crate) async fn open(
         &self,
         settings: &TargetSettings,
         worker: usize,
     ) -> Result<Opened, Unavailable> {
         let (url, limit) = (self.url(), settings.connect_timeout);
-        let opened = timeout(limit, self.open_in_time(&url, settings, worker)).await;
-        opened.unwrap_or_else(|_| {
-            let place = place(&url);
+        let hosts = self.hosts.of(&url);
+        let each = limit / hosts.len() as u32;
+        let mut failure = None;
+        for (number, url) in hosts {
+            match self.open_at(&url, settings, worker, each).await {
+                Ok(opened) => {
+                    self.hosts.found(number);
+                    return Ok(opened);
+                }
+                Err(error) => failure = Some(telling(failure, error)),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Unavailable::Timeout {
+            place: place(&url),
+            limit,
+        }))
+    }
+
+    /// Opens a connection at one host, which must be what is asked for.
+    async fn open_at(
+        &self,
+        url: &DatabaseUrl,
+        settings: &TargetSettings,
+        worker: usize,
+        limit: Duration,
+    ) -> Result<Opened, Unavailable> {
+        let opened = timeout(limit, async {
+            let mut opened = self.open_in_time(url, settings, worker, limit).await?;
+            match opened.suits(url.session_attrs).await {
+                Ok(true) => Ok(opened),
+                Ok(false) => Err(Unavailable::Unsuitable {
+                    place: place(url),
+                    wanted: url.session_attrs.word(),
+                }),
+                Err(source) => Err(Unavailable::Connect {
+                    place: place(url),
+                    source,
+                }),
+            }
+        });
+        opened.await.unwrap_or_else(|_| {
+            let place = place(url);
             Err(Unavailable::Timeout { place, limit })
         })
     }
@@ -79,16 +126,31 @@ impl Server {
         settings: &TargetSettings,
     ) -> Result<Stream, Unavailable> {
         let (url, limit) = (self.url(), settings.connect_timeout);
-        let place = place(&url);
-        match timeout(limit, connect(&url)).await {
-            Ok(connected) => connected.map_err(|source| Unavailable::Connect { place, source }),
-            Err(_) => Err(Unavailable::Timeout { place, limit }),
+        let hosts = self.hosts.of(&url);
+        let each = limit / hosts.len() as u32;
+        let mut failure = None;
+        for (number, url) in hosts {
+            let place = place(&url);
+            let error = match timeout(each, self.connect(&url, each)).await {
+                Ok(Ok(stream)) => {
+                    self.hosts.found(number);
+                    return Ok(stream);
+                }
+                Ok(Err(source)) => Unavailable::Connect { place, source },
+                Err(_) => Unavailable::Timeout { place, limit: each },
+            };
+            failure = Some(telling(failure, error));
         }
+        Err(failure.unwrap_or_else(|| Unavailable::Timeout {
+            place: place(&url),
+            limit,
+        }))
     }
 
-    /// A bare connection to the server.
-    pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        connect(&self.url()).await
+    /// A bare connection to one host.
+    async fn connect(&self, url: &DatabaseUrl, limit: Duration) -> io::Result<Stream> {
+        let stream = self.hosts.reach(&url.host, url.port, limit).await?;
+        Ok(Stream::Plain(stream))
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<DatabaseUrl>> {
@@ -100,12 +162,13 @@ impl Server {
         url: &DatabaseUrl,
         settings: &TargetSettings,
         worker: usize,
+        limit: Duration,
     ) -> Result<Opened, Unavailable> {
         let failed = |source: io::Error| Unavailable::Connect {
             place: place(url),
             source,
         };
-        let mut stream = connect(url).await.map_err(failed)?;
+        let mut stream = self.connect(url, limit).await.map_err(failed)?;
         let address = stream.peer_addr().map_err(failed)?;
         let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
         let DatabaseUrl { user, database, .. } = url;
@@ -136,12 +199,6 @@ impl Server {
             lifetime: settings.lifetime_max.mul_f32(jitter),
         })))
     }
-}
-
-async fn connect(url: &DatabaseUrl) -> io::Result<Stream> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
-    paceline_listen::tune(&stream);
-    Ok(Stream::Plain(stream))
 }
 
 fn place(url: &DatabaseUrl) -> String {

@@ -1,10 +1,15 @@
 //! Server connections: how they are opened, and what is known about each.
 
+mod ask;
 mod auth;
+mod circuit;
 mod connect;
 mod connection;
+mod hosts;
 mod prepared;
+mod resolve;
 
+pub(crate) use circuit::{Circuit, Turn};
 pub(crate) use connect::{Opened, Server};
 pub(crate) use connection::{CancelKey, Reported, ServerConnection, Status};
 pub(crate) use prepared::{NameBuf, PreparedSet, ServerName};

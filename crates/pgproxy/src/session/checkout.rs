@@ -1,16 +1,18 @@
 //! Stage 3: a server connection.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use super::account::Purpose;
 use super::{End, Session};
 use crate::buffer::BACKLOG_BYTES;
+use crate::databases::Target;
 use crate::error::Refusal;
 use crate::pool::{Grant, Lease, Place, Ticket};
 use crate::server::Opened;
@@ -18,33 +20,32 @@ use crate::server::Opened;
 impl Session {
     /// Takes a connection that is there. Otherwise what is left to be done for one, which takes time.
     pub(super) fn try_check_out(&mut self) -> Option<Grant<Opened>> {
-        let target = &self.client.target;
-        match target
-            .pool
-            .check_out(self.worker.index, self.client.settings.id)
-        {
+        let pool = &self.client.target.pool;
+        match pool.check_out(self.worker.index, self.client.settings.id) {
             Grant::Connection(lease) => self.take_lease(lease),
             later => Some(later),
         }
     }
 
-    /// Waits for a connection, opens one, or finds out why there is none.
+    /// Waits for a connection, opens one, or finds out why there is none. All of it takes `wait_timeout` at most.
     pub(super) async fn check_out(&mut self, mut next: Grant<Opened>) -> Result<(), End> {
         let since = Instant::now();
         loop {
-            match next {
-                Grant::Connection(lease) => match self.take_lease(lease) {
-                    None => break,
-                    Some(place) => next = place,
-                },
-                Grant::Open(place) => {
-                    self.open(place).await;
-                    break;
-                }
-                Grant::Wait(ticket) => match self.wait_turn(ticket, since).await? {
+            let got = match next {
+                Grant::Connection(lease) => Some(self.examine(lease).await),
+                Grant::Open(place) => self.wait_for_opening(place, since).await?,
+                Grant::Wait(ticket) => self.wait_turn(ticket, since).await?,
+            };
+            let Some(Grant::Connection(lease)) = got else {
+                match got {
                     Some(grant) => next = grant,
                     None => break,
-                },
+                }
+                continue;
+            };
+            match self.take_lease(lease) {
+                None => break,
+                Some(grant) => next = grant,
             }
         }
         self.queued = since.elapsed();
@@ -52,9 +53,11 @@ impl Session {
         Ok(())
     }
 
-    /// Looks whether the connection still lives. A dead one leaves its place, to open another.
+    /// Looks whether the connection still lives. A dead one leaves its place, to open another; one that has idled for long is
+    /// to be asked.
     fn take_lease(&mut self, mut lease: Lease<Opened>) -> Option<Grant<Opened>> {
         match lease.wake(self.worker.index) {
+            Ok(()) if lease.is_stale() => Some(Grant::Connection(lease)),
             Ok(()) => {
                 self.attach(lease);
                 None
@@ -66,50 +69,52 @@ impl Session {
         }
     }
 
-    async fn open(&mut self, place: Place<Opened>) {
-        // What has been answered must not wait for this.
-        let client = &mut self.client;
-        poll_fn(|context| {
-            let _ = client.outbox.poll_flush(&mut client.stream, context);
-            Poll::Ready(())
-        })
-        .await;
-        let target = std::sync::Arc::clone(&self.client.target);
-        match target
-            .server
-            .open(&target.settings(), self.worker.index)
-            .await
-        {
-            Ok(connection) => {
-                target.review_statuses(&connection.reported);
-                self.attach(place.opened(connection));
-            }
-            Err(error) => {
-                target.note_connect_error(&error);
-                self.denied = Some(Refusal::unavailable(&error));
-            }
+    /// Asks a connection whether it is well. The client does not notice when it is not.
+    async fn examine(&mut self, mut lease: Lease<Opened>) -> Grant<Opened> {
+        if !lease.is_stale() || self.client.target.examine(&mut lease).await {
+            Grant::Connection(lease)
+        } else {
+            Grant::Open(lease.into_place())
         }
     }
 
-    /// Waits in the queue, for `wait_timeout` at most. The client is listened to meanwhile: when it goes, so does its place.
+    /// Opens a connection. While that fails it is tried again.
+    async fn wait_for_opening(
+        &mut self,
+        place: Place<Opened>,
+        since: Instant,
+    ) -> Result<Option<Grant<Opened>>, End> {
+        let target = Arc::clone(&self.client.target);
+        let mut opening = target.open(place, self.worker.index);
+        let left = target
+            .settings()
+            .wait_timeout
+            .saturating_sub(since.elapsed());
+        let opened = self.wait_for(left, |context| Pin::new(&mut opening).poll(context));
+        match opened.await? {
+            Some(Ok(Ok(lease))) => return Ok(Some(Grant::Connection(lease))),
+            Some(Ok(Err(reason))) => self.denied = Some(Refusal::unavailable(&reason)),
+            // The task has vanished, which it does with its worker only.
+            Some(Err(_)) => self.denied = Some(Refusal::shutting_down()),
+            None => self.denied = Some(self.why_not(&target, since)),
+        }
+        Ok(None)
+    }
+
+    /// Waits in the queue.
     async fn wait_turn(
         &mut self,
         mut ticket: Ticket<Opened>,
         since: Instant,
     ) -> Result<Option<Grant<Opened>>, End> {
-        let target = std::sync::Arc::clone(&self.client.target);
+        let target = Arc::clone(&self.client.target);
         let settings = target.settings();
         let (waited, limits) = (since.elapsed(), settings.limits);
-        let mut timeout = pin!(sleep(settings.wait_timeout.saturating_sub(waited)));
         let mut reserve = (limits.reserve > 0)
             .then(|| Box::pin(sleep(limits.reserve_after.saturating_sub(waited))));
-        let (client, spares) = (&mut self.client, &self.worker.spares);
-        let granted = poll_fn(|context| {
+        let granted = self.wait_for(settings.wait_timeout.saturating_sub(waited), |context| {
             if let Poll::Ready(grant) = ticket.poll_granted(context) {
-                return Poll::Ready(Ok(Some(grant)));
-            }
-            if timeout.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(grant);
             }
             if let Some(due) = &mut reserve
                 && due.as_mut().poll(context).is_ready()
@@ -117,10 +122,36 @@ impl Session {
                 reserve = None;
                 target.pool.claim_reserve();
                 // What that has led to is seen at once.
-                if let Poll::Ready(grant) = ticket.poll_granted(context) {
-                    return Poll::Ready(Ok(Some(grant)));
-                }
+                return ticket.poll_granted(context);
             }
+            Poll::Pending
+        });
+        let granted = granted.await?;
+        if granted.is_none() {
+            // This client has left the queue.
+            drop(ticket);
+            self.denied = Some(self.why_not(&target, since));
+        }
+        Ok(granted)
+    }
+
+    /// Waits for something else than the client, for this long at most. The client is listened to meanwhile: when it goes, so
+    /// does what it waits for.
+    async fn wait_for<T>(
+        &mut self,
+        limit: Duration,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<Option<T>, End> {
+        let mut timeout = pin!(sleep(limit));
+        let (client, spares) = (&mut self.client, &self.worker.spares);
+        poll_fn(|context| {
+            if let Poll::Ready(found) = poll(context) {
+                return Poll::Ready(Ok(Some(found)));
+            }
+            if timeout.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            // What has been answered must not wait for this.
             if let Poll::Ready(Err(_)) = client.outbox.poll_flush(&mut client.stream, context) {
                 return Poll::Ready(Err(End::Gone));
             }
@@ -136,14 +167,17 @@ impl Session {
             }
             Poll::Pending
         })
-        .await?;
-        if granted.is_none() {
-            target.pool.counters.wait_timeouts.fetch_add(1, Relaxed);
-            // This client has left the queue.
-            drop(ticket);
-            self.denied = Some(Refusal::wait_timeout(since.elapsed(), &target.fullness()));
+        .await
+    }
+
+    /// The wait is over without a connection: because none can be opened, or all are in use.
+    fn why_not(&self, target: &Target, since: Instant) -> Refusal {
+        let counters = &target.pool.counters;
+        counters.wait_timeouts.fetch_add(1, Relaxed);
+        match target.circuit.reason() {
+            Some(reason) => Refusal::unavailable(&reason).after(since.elapsed()),
+            None => Refusal::wait_timeout(since.elapsed(), &target.fullness()),
         }
-        Ok(granted)
     }
 
     /// The connection is ours from here on.

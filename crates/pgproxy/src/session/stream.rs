@@ -82,6 +82,9 @@ impl Session {
             b'S' => (self.report(body)?, None),
             b'E' => {
                 let fields = ErrorFields::prefix(body);
+                if let Some(sqlstate) = fields.sqlstate() {
+                    self.client.target.heed(sqlstate);
+                }
                 last_words(&fields)?;
                 let step = self.step(tag)?;
                 (self.error(&fields, &step), Some(step))

@@ -1,0 +1,115 @@
+//! A server connection for somebody who waits for it: tried again while they wait, and finished even if they do not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::Target;
+use crate::error::Unavailable;
+use crate::pool::{Lease, Place};
+use crate::server::{Opened, Turn};
+
+/// What comes of it: a connection, or why there will be none however long one waits.
+type Opening = oneshot::Receiver<Result<Lease<Opened>, Arc<Unavailable>>>;
+
+impl Target {
+    /// Opens a connection on this worker, in a task of its own: a connection that is ready too late for its client serves
+    /// another. Dropping what this gives ends the attempts.
+    pub(crate) fn open(self: &Arc<Self>, place: Place<Opened>, worker: usize) -> Opening {
+        let (tell, opening) = oneshot::channel();
+        let target = Arc::clone(self);
+        tokio::task::spawn_local(async move { target.try_to_open(place, worker, tell).await });
+        opening
+    }
+
+    async fn try_to_open(
+        &self,
+        place: Place<Opened>,
+        worker: usize,
+        mut tell: oneshot::Sender<Result<Lease<Opened>, Arc<Unavailable>>>,
+    ) {
+        loop {
+            match self.attempt(worker).await {
+                Attempt::Opened(connection) => {
+                    // Nobody there any more: dropped, it goes back to the pool.
+                    drop(tell.send(Ok(place.opened(connection))));
+                    return;
+                }
+                Attempt::Refused(reason) => {
+                    drop(place);
+                    drop(tell.send(Err(reason)));
+                    return;
+                }
+                Attempt::Wait(pause) => {
+                    tokio::select! {
+                        () = tell.closed() => return,
+                        () = sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens a connection that nobody waits for, unless this is not the time for it.
+    pub(super) async fn refill(self: Arc<Self>, place: Place<Opened>, worker: usize) {
+        if let Attempt::Opened(connection) = self.attempt(worker).await {
+            drop(place.opened(connection));
+        }
+    }
+
+    async fn attempt(&self, worker: usize) -> Attempt {
+        let settings = self.settings();
+        // Longer than an attempt may take: nobody else begins one beside it.
+        let limit = settings.connect_timeout + Duration::from_secs(1);
+        match self.circuit.turn(Instant::now(), limit) {
+            Turn::Refused(reason) => return Attempt::Refused(reason),
+            Turn::Wait(pause) => return Attempt::Wait(pause),
+            Turn::Try => {}
+        }
+        match self.server.open(&settings, worker).await {
+            Ok(connection) => {
+                self.review_statuses(&connection.reported);
+                self.note_part(&connection);
+                if self.circuit.succeeded() {
+                    tracing::info!(
+                        database = self.database,
+                        "Server connections can be opened again."
+                    );
+                    self.pool.set_failing(false);
+                }
+                Attempt::Opened(connection)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                self.note_connect_error(&error);
+                if error.is_final() {
+                    Attempt::Refused(error)
+                } else {
+                    // How long, the next turn says.
+                    Attempt::Wait(Duration::ZERO)
+                }
+            }
+        }
+    }
+
+    /// A connection could not be opened.
+    pub(crate) fn note_connect_error(&self, error: &Arc<Unavailable>) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.pool.counters.connect_errors.fetch_add(1, Relaxed);
+        let failures = self.circuit.failed(Arc::clone(error), Instant::now());
+        self.pool.set_failing(true);
+        self.server.doubt();
+        // Not each of many attempts, each less often than the one before.
+        if failures.is_power_of_two() {
+            tracing::warn!(%error, database = self.database, failures, "Could not open a server connection.");
+        }
+    }
+}
+
+enum Attempt {
+    Opened(Opened),
+    Wait(Duration),
+    Refused(Arc<Unavailable>),
+}
