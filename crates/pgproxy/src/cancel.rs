@@ -122,6 +122,14 @@ impl Cancelable {
         };
     }
 
+    /// The server process that works for the client, marked as if the client had asked to cancel it.
+    pub(crate) fn cancel(&self) -> Option<CancelKey> {
+        let mut target = lock(&self.entry.target);
+        let key = target.key.clone()?;
+        target.was_cancelled = true;
+        Some(key)
+    }
+
     /// From now on requests reach nothing. Says whether one was sent since `attach`.
     pub(crate) fn detach(&self) -> bool {
         std::mem::take(&mut *lock(&self.entry.target)).was_cancelled
@@ -135,7 +143,7 @@ impl Drop for Cancelable {
 }
 
 /// Cancels what this server process does. Returns when the server has dealt with it, or does not in time.
-async fn cancel(key: &CancelKey) {
+pub(crate) async fn cancel(key: &CancelKey) {
     match timeout(RELAY_TIMEOUT, send(key)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "Could not pass a cancel request on."),

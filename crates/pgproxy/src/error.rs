@@ -273,6 +273,26 @@ impl Refusal {
         )
     }
 
+    /// `25P03` idle_in_transaction_session_timeout.
+    pub(crate) fn idle_in_transaction(limit: Duration) -> Self {
+        let ms = limit.as_millis();
+        Self::new(
+            SqlState(*b"25P03"),
+            format!("terminating connection: its transaction was idle for {ms} ms (idle_in_transaction_timeout)"),
+        )
+        .hint("The transaction was rolled back. Commit before waiting for something else, then connect again.")
+    }
+
+    /// `57P05` idle_session_timeout.
+    pub(crate) fn client_idle(limit: Duration) -> Self {
+        let ms = limit.as_millis();
+        Self::new(
+            SqlState(*b"57P05"),
+            format!("terminating connection: it was idle for {ms} ms (client_idle_timeout)"),
+        )
+        .hint("Connect again.")
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::new(
             SqlState::ADMIN_SHUTDOWN,

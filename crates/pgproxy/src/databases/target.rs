@@ -1,6 +1,7 @@
 //! One database for one role: where its connections come from, who has them, and what holds for its clients.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use super::doubt::Doubt;
 use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
 use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
 use crate::server::{Circuit, Opened, Reported, Server};
+use crate::session::Doing;
 use crate::settings::Settings;
 
 /// Sets of settings whose parameter statuses are remembered.
@@ -24,6 +26,7 @@ pub(crate) struct Target {
     pub(crate) server: Server,
     pub(crate) circuit: Circuit,
     settings: Mutex<Arc<TargetSettings>>,
+    time_limits: TimeLimits,
     pub(super) doubt: Doubt,
     statuses: Mutex<HashMap<u64, Arc<Reported>>>,
 }
@@ -40,6 +43,32 @@ pub(crate) struct TargetSettings {
     /// How old one may become.
     pub(crate) lifetime_max: Duration,
     pub(crate) timeouts: Timeouts,
+}
+
+/// The time-outs in milliseconds, to be read at each turn of a session without a lock; 0 is off.
+#[derive(Debug, Default)]
+struct TimeLimits {
+    statement: AtomicU64,
+    idle_in_transaction: AtomicU64,
+    client_idle: AtomicU64,
+}
+
+impl TimeLimits {
+    fn new(timeouts: &Timeouts) -> Self {
+        let limits = Self::default();
+        limits.set(timeouts);
+        limits
+    }
+
+    fn set(&self, timeouts: &Timeouts) {
+        for (limit, timeout) in [
+            (&self.statement, timeouts.statement),
+            (&self.idle_in_transaction, timeouts.idle_in_transaction),
+            (&self.client_idle, timeouts.client_idle),
+        ] {
+            limit.store(timeout.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
+        }
+    }
 }
 
 impl TargetSettings {
@@ -91,6 +120,7 @@ impl Target {
             pool: Pool::new(settings.limits, budgets, Clock::System),
             server: Server::new(url, neutral),
             circuit: Circuit::default(),
+            time_limits: TimeLimits::new(&settings.timeouts),
             settings: Mutex::new(Arc::new(settings)),
             doubt: Doubt::default(),
             statuses: Mutex::default(),
@@ -102,6 +132,17 @@ impl Target {
         Arc::clone(&lock(&self.settings))
     }
 
+    /// How long a client may do this, if there is a limit.
+    pub(crate) fn time_limit(&self, doing: Doing) -> Option<Duration> {
+        let ms = match doing {
+            Doing::Statement(_) => self.time_limits.statement.load(Relaxed),
+            Doing::IdleInTransaction => self.time_limits.idle_in_transaction.load(Relaxed),
+            Doing::Idle => self.time_limits.client_idle.load(Relaxed),
+            Doing::Other => 0,
+        };
+        (ms > 0).then(|| Duration::from_millis(ms))
+    }
+
     /// Something else holds from now on. Connections that were opened with other credentials, or elsewhere, go when they
     /// come back. Says whether anything is new.
     pub(super) fn change(&self, url: DatabaseUrl, settings: TargetSettings) -> bool {
@@ -110,6 +151,7 @@ impl Target {
             self.pool.retire();
         }
         self.pool.set_limits(settings.limits);
+        self.time_limits.set(&settings.timeouts);
         let is_other = **lock(&self.settings) != settings;
         *lock(&self.settings) = Arc::new(settings);
         is_elsewhere || is_other

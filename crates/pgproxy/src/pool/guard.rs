@@ -54,6 +54,7 @@ pub(crate) struct Lease<C: Pooled> {
     is_stale: bool,
     is_pinned: bool,
     is_condemned: bool,
+    is_idle_in_transaction: bool,
 }
 
 impl<C: Pooled> Lease<C> {
@@ -71,6 +72,7 @@ impl<C: Pooled> Lease<C> {
             is_stale,
             is_pinned: false,
             is_condemned: false,
+            is_idle_in_transaction: false,
         }
     }
 
@@ -100,6 +102,19 @@ impl<C: Pooled> Lease<C> {
     /// Whether it belongs to this client until the end.
     pub(crate) fn is_pinned(&self) -> bool {
         self.is_pinned
+    }
+
+    /// Its client has a transaction open and does nothing, or does something again.
+    pub(crate) fn set_idle_in_transaction(&mut self, is: bool) {
+        if self.is_idle_in_transaction != is {
+            self.is_idle_in_transaction = is;
+            let count = &self.pool.counters.idle_in_transaction;
+            if is {
+                count.fetch_add(1, Ordering::Relaxed);
+            } else {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// It will be closed, not reused.
@@ -142,6 +157,7 @@ impl<C: Pooled> DerefMut for Lease<C> {
 
 impl<C: Pooled> Drop for Lease<C> {
     fn drop(&mut self) {
+        self.set_idle_in_transaction(false);
         let Some(connection) = self.connection.take() else {
             return;
         };

@@ -82,6 +82,8 @@ pub(crate) struct Counters {
     pub(crate) connect_errors: AtomicU64,
     pub(crate) wait_timeouts: AtomicU64,
     pub(crate) pinned: AtomicUsize,
+    /// Connections whose clients have a transaction open and do nothing.
+    pub(crate) idle_in_transaction: AtomicUsize,
     /// Connections of clients that are observed, outside of the pool.
     pub(crate) observed: AtomicUsize,
 }

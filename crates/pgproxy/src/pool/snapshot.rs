@@ -36,6 +36,8 @@ pub struct PoolSnapshot {
     pub longest_wait: Option<Duration>,
     /// Server connections that belong to one client until it leaves, because of session state.
     pub pinned: usize,
+    /// Server connections whose clients have a transaction open and do nothing.
+    pub idle_in_transaction: usize,
     /// Server connections opened so far.
     pub connects_total: u64,
     /// Attempts to open one that failed.
@@ -74,7 +76,7 @@ impl<C: Pooled> Pool<C> {
             opening: inner.opening,
             waiting: inner.waiting(),
             pinned: self.counters.pinned.load(Relaxed),
-            idle_in_transaction: 0,
+            idle_in_transaction: self.counters.idle_in_transaction.load(Relaxed),
             shared_max: exhausted.find_map(|budget| budget.limit()),
         }
     }
@@ -109,6 +111,7 @@ impl<C: Pooled> Pool<C> {
             waiting: inner.waiting(),
             longest_wait: head.map(|since| now.saturating_duration_since(since)),
             pinned: self.counters.pinned.load(Relaxed),
+            idle_in_transaction: self.counters.idle_in_transaction.load(Relaxed),
             connects_total: self.counters.connects.load(Relaxed),
             connect_errors_total: self.counters.connect_errors.load(Relaxed),
             wait_timeouts_total: self.counters.wait_timeouts.load(Relaxed),

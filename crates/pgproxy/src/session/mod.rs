@@ -28,6 +28,7 @@
 //!   that closes only its sending side gets them; then the connection goes.
 
 mod account;
+mod alarm;
 mod checkout;
 mod deallocate;
 mod expect;
@@ -51,7 +52,10 @@ use paceline_pgwire::{SqlState, Wire};
 use paceline_sql::Statement;
 use tokio::time::Sleep;
 
+use alarm::Alarm;
+
 pub(crate) use account::{Due, Note, Run, begin_next, hash_parameters};
+pub(crate) use alarm::Doing;
 pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
 pub(crate) use understand::{Text, meaning};
 
@@ -102,6 +106,9 @@ pub(crate) struct Session {
     undone: Vec<Entry<Note>>,
     /// The client has ended: what is due may still be passed on until then.
     leaving: Option<Pin<Box<Sleep>>>,
+    /// Batches and queries that were answered.
+    answered: u64,
+    alarm: Alarm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +174,8 @@ impl Session {
             learnt: None,
             undone: Vec::new(),
             leaving: None,
+            answered: 0,
+            alarm: Alarm::default(),
         }
     }
 

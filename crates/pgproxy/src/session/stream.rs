@@ -225,6 +225,7 @@ impl Session {
         }
         self.is_held &= !server.expect.is_empty();
         let is_end = matches!(asked, Asked::Query | Asked::FunctionCall | Asked::Sync);
+        self.answered += u64::from(is_end);
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::stream::Lost;
-use super::{End, Session};
+use super::{Doing, End, Session};
 
 /// What has happened.
 enum Event {
@@ -25,11 +25,14 @@ enum Event {
     Woken,
     /// The time for a farewell is over.
     TooLate,
+    /// The client has done this for longer than it may.
+    Overdue(Doing),
 }
 
 impl Session {
     /// Sends what is to be sent and waits for something to come.
     pub(super) async fn wait(&mut self, reads_client: bool) -> Result<(), End> {
+        self.set_alarm();
         let mut polls = 0;
         let event = poll_fn(|context| {
             let polled = self.poll_event(reads_client, context);
@@ -44,6 +47,7 @@ impl Session {
         match event {
             Event::Client | Event::Written | Event::Woken => Ok(()),
             Event::ClientClosed => self.leave(),
+            Event::Overdue(doing) => self.ring(doing),
             Event::ClientGone | Event::TooLate => Err(End::Gone),
             Event::Server => {
                 if let Err(lost) = self.stream() {
@@ -60,6 +64,13 @@ impl Session {
     }
 
     fn poll_event(&mut self, reads_client: bool, context: &mut Context<'_>) -> Poll<Event> {
+        match self.poll_peers(reads_client, context) {
+            Poll::Pending => self.alarm.poll(context).map(Event::Overdue),
+            ready => ready,
+        }
+    }
+
+    fn poll_peers(&mut self, reads_client: bool, context: &mut Context<'_>) -> Poll<Event> {
         if let Some(event) = self.poll_server(context) {
             return Poll::Ready(event);
         }

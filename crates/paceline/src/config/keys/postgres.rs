@@ -118,6 +118,21 @@ pub(super) const KEYS: &[Key] = &[
         "How long opening a server connection may take, authentication included.",
     ),
     key(
+        "postgres.statement_timeout",
+        Field::Duration(|draft| &mut draft.postgres.timeouts.statement, 0..=30 * DAY),
+        "How long a statement, or several that are sent together, may take before it is cancelled (SQLSTATE 57014). 0: as long as it takes.",
+    ),
+    key(
+        "postgres.idle_in_transaction_timeout",
+        Field::Duration(|draft| &mut draft.postgres.timeouts.idle_in_transaction, 0..=30 * DAY),
+        "How long a client may do nothing with a transaction open before that is rolled back and the client is sent away (25P03). 0: for ever.",
+    ),
+    key(
+        "postgres.client_idle_timeout",
+        Field::Duration(|draft| &mut draft.postgres.timeouts.client_idle, 0..=30 * DAY),
+        "How long a client may do nothing outside of a transaction before it is sent away (57P05). 0: for ever.",
+    ),
+    key(
         "postgres.login_timeout",
         Field::Duration(|draft| &mut draft.postgres.login_timeout, 1..=HOUR),
         "How long a client may take from connecting to the end of its authentication.",

@@ -1,0 +1,119 @@
+//! What a client may not do for ever, where it was configured so: run a statement, do nothing in a transaction, do nothing at
+//! all.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{End, Session};
+use crate::cancel;
+use crate::error::Refusal;
+use crate::server::Status;
+
+/// How long a server has to obey before it is asked again to cancel a statement.
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a client is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Waiting for answers. The number tells one batch from the next.
+    Statement(u64),
+    /// Nothing, with a transaction open.
+    IdleInTransaction,
+    /// Nothing.
+    Idle,
+    /// Nothing that has a limit.
+    Other,
+}
+
+/// Rings when a client has done the same for too long.
+#[derive(Default)]
+pub(super) struct Alarm {
+    /// Since it was set; the box is kept for the next time.
+    set_for: Option<Doing>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    /// It rings when this has gone on for the whole limit.
+    fn set(&mut self, doing: Doing, limit: Duration) {
+        if self.set_for == Some(doing) {
+            return;
+        }
+        self.set_for = Some(doing);
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(Instant::now() + limit),
+            None => self.timer = Some(Box::pin(sleep(limit))),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.set_for = None;
+    }
+
+    /// Ready when it rings. What it rings for is over then, or is told again after a moment.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Doing> {
+        let (Some(doing), Some(timer)) = (self.set_for, &mut self.timer) else {
+            return Poll::Pending;
+        };
+        timer.as_mut().poll(context).map(|()| {
+            timer.as_mut().reset(Instant::now() + CANCEL_AGAIN);
+            doing
+        })
+    }
+}
+
+impl Session {
+    /// Sets the alarm for what the client does now. Called whenever the session is about to wait.
+    pub(super) fn set_alarm(&mut self) {
+        let doing = self.doing();
+        if let Some(server) = &mut self.server {
+            server.set_idle_in_transaction(doing == Doing::IdleInTransaction);
+        }
+        let limit = match doing {
+            Doing::Other => None,
+            doing => self.client.target.time_limit(doing),
+        };
+        match limit {
+            Some(limit) => self.alarm.set(doing, limit),
+            None => self.alarm.stop(),
+        }
+    }
+
+    fn doing(&self) -> Doing {
+        if self.leaving.is_some() || self.is_setting_up || self.is_resetting {
+            return Doing::Other;
+        }
+        match &self.server {
+            None => Doing::Idle,
+            Some(server) if !server.expect.is_empty() => Doing::Statement(self.answered),
+            Some(server) if server.status != Status::Idle || server.is_unsynced => {
+                Doing::IdleInTransaction
+            }
+            Some(_) => Doing::Idle,
+        }
+    }
+
+    /// The client has done this for too long.
+    pub(super) fn ring(&mut self, doing: Doing) -> Result<(), End> {
+        let limit = self.client.target.time_limit(doing).unwrap_or_default();
+        match doing {
+            Doing::Statement(_) => {
+                // As if the client had asked for it: the connection is not reused, lest the request hit somebody else.
+                if let Some(key) = self.client.cancelable.cancel() {
+                    tokio::task::spawn_local(async move { cancel::cancel(&key).await });
+                }
+                Ok(())
+            }
+            Doing::IdleInTransaction => {
+                let refusal = Refusal::idle_in_transaction(limit);
+                refusal.write_fatal(self.client.outbox.buf());
+                self.leave()
+            }
+            Doing::Idle => Err(End::Told(Refusal::client_idle(limit))),
+            Doing::Other => Ok(()),
+        }
+    }
+}
