@@ -1,0 +1,340 @@
+//! Several pools over one server: their sizes, what they share, and what clients may not do for ever.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use paceline_pgproxy::{Changes, Config, Database, DatabaseUrl, PoolSnapshot};
+use paceline_testkit::{RawPg, wait_until};
+use support::{PATIENCE, Rig, sqlstates};
+
+/// A rig with a second database, which clients call `other`.
+fn two_databases(change: impl FnOnce(&mut Config)) -> Rig {
+    let rig = Rig::with(|config| {
+        let other = Database {
+            name: "other".into(),
+            ..config.databases[0].clone()
+        };
+        config.databases.push(other);
+        change(config);
+    });
+    rig
+}
+
+fn client_of(rig: &Rig, database: &str) -> RawPg {
+    RawPg::login(rig.port, rig.server.user(), rig.server.password(), database)
+}
+
+fn pool(rig: &Rig, database: &str) -> PoolSnapshot {
+    let pools = rig.proxy.pools();
+    let found = pools.iter().find(|pool| pool.database == database);
+    found
+        .unwrap_or_else(|| panic!("no pool of {database}: {pools:#?}"))
+        .clone()
+}
+
+#[track_caller]
+fn wait_for(rig: &Rig, database: &str, condition: impl Fn(&PoolSnapshot) -> bool) {
+    wait_until(PATIENCE, || condition(&pool(rig, database)));
+}
+
+fn ends_with_fatal(client: &mut RawPg, sqlstate: &str) {
+    let frames = client.rest();
+    assert_eq!(sqlstates(&frames), [sqlstate]);
+}
+
+#[test]
+fn each_database_has_a_pool_and_unknown_ones_are_refused() {
+    let rig = two_databases(|config| config.databases[1].pool_size = Some(1));
+    let mut one = client_of(&rig, "postgres");
+    let mut other = client_of(&rig, "other");
+    one.query("BEGIN");
+    other.query("BEGIN");
+    assert_ne!(
+        one.value("SELECT pg_backend_pid()"),
+        other.value("SELECT pg_backend_pid()")
+    );
+    assert_eq!(
+        (pool(&rig, "postgres").used, pool(&rig, "other").used),
+        (1, 1)
+    );
+    assert_eq!(
+        (pool(&rig, "postgres").max, pool(&rig, "other").max),
+        (Some(4), Some(1))
+    );
+    let mut unknown = RawPg::connect(rig.port);
+    unknown.send(&paceline_testkit::frame::startup(&[
+        ("user", rig.server.user()),
+        ("database", "nowhere"),
+    ]));
+    let refusal = unknown.authenticate(rig.server.password()).unwrap_err();
+    assert_eq!(refusal.sqlstate().as_deref(), Some("3D000"));
+}
+
+#[test]
+fn the_minimum_is_kept_open() {
+    let rig = Rig::with(|config| config.pool_size_min = 2);
+    rig.wait_for_pool(|pool| (pool.open, pool.idle) == (2, 2));
+    let mut client = rig.client();
+    client.query("SELECT 1");
+    // One of the two is noticed to be dead when it is wanted; then it is replaced.
+    rig.direct().query(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+         WHERE backend_type = 'client backend' AND application_name <> 'direct'",
+    );
+    assert_eq!(client.value("SELECT 7"), "7");
+    let mut second = rig.client();
+    client.query("BEGIN");
+    assert_eq!(second.value("SELECT 8"), "8");
+    client.query("COMMIT");
+    rig.wait_for_pool(|pool| (pool.open, pool.idle) == (2, 2));
+}
+
+#[test]
+fn the_reserve_is_for_those_who_have_waited() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.reserve_size = 1;
+        config.reserve_after = Duration::from_millis(150);
+    });
+    let (mut holder, mut waiter) = (rig.client(), rig.client());
+    holder.query("BEGIN");
+    let since = Instant::now();
+    waiter.query("BEGIN");
+    assert!(
+        since.elapsed() >= Duration::from_millis(150),
+        "{:?}",
+        since.elapsed()
+    );
+    let snapshot = rig.pool();
+    assert_eq!(
+        (snapshot.open, snapshot.max, snapshot.reserve),
+        (2, Some(1), 1)
+    );
+    holder.query("COMMIT");
+    waiter.query("COMMIT");
+    rig.wait_for_pool(|pool| (pool.open, pool.idle) == (1, 1));
+}
+
+#[test]
+fn under_a_common_limit_an_idle_connection_makes_room_for_another_pool() {
+    let rig = two_databases(|config| config.server_connections_max = 1);
+    let (mut one, mut other) = (client_of(&rig, "postgres"), client_of(&rig, "other"));
+    for _ in 0..3 {
+        assert_eq!(one.value("SELECT 1"), "1");
+        assert_eq!(
+            (pool(&rig, "postgres").open, pool(&rig, "other").open),
+            (1, 0)
+        );
+        assert_eq!(other.value("SELECT 2"), "2");
+        assert_eq!(
+            (pool(&rig, "postgres").open, pool(&rig, "other").open),
+            (0, 1)
+        );
+    }
+}
+
+#[test]
+fn under_a_common_limit_nobody_starves_and_the_error_says_so() {
+    let rig = two_databases(|config| {
+        config.server_connections_max = 1;
+        config.wait_timeout = Duration::from_millis(300);
+    });
+    let (mut one, mut other) = (client_of(&rig, "postgres"), client_of(&rig, "other"));
+    one.query("BEGIN");
+    let frames = other.query("SELECT 1");
+    assert_eq!(sqlstates(&frames), ["53300"]);
+    let message = frames[0].field(b'M').unwrap();
+    assert!(
+        message.contains("the limit over several pools is 1"),
+        "{message}"
+    );
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| other.value("SELECT 2"));
+        wait_for(&rig, "other", |pool| pool.waiting == 1);
+        one.query("COMMIT");
+        assert_eq!(waiting.join().unwrap(), "2");
+    });
+}
+
+#[test]
+fn saturation_says_what_holds_the_connections() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.wait_timeout = Duration::from_millis(200);
+    });
+    let (mut holder, mut waiter) = (rig.client(), rig.client());
+    holder.query("BEGIN");
+    rig.wait_for_pool(|pool| pool.idle_in_transaction == 1);
+    let frames = waiter.query("SELECT 1");
+    assert_eq!(sqlstates(&frames), ["53300"]);
+    assert_eq!(
+        frames[0].field(b'D').unwrap(),
+        "1 server connections are in use, of which 1 are idle in a transaction."
+    );
+    holder.query("COMMIT");
+    rig.wait_for_pool(|pool| pool.idle_in_transaction == 0);
+    assert_eq!(waiter.value("SELECT 1"), "1");
+}
+
+#[test]
+fn a_connection_that_does_not_answer_is_replaced_without_its_client_noticing() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.check_after = Duration::ZERO;
+    });
+    let mut client = rig.client();
+    let process: i32 = client.value("SELECT pg_backend_pid()").parse().unwrap();
+    let process = rustix::process::Pid::from_raw(process).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    let other = client.value("SELECT pg_backend_pid()");
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
+    assert_ne!(other, process.as_raw_nonzero().to_string());
+    assert_eq!(
+        client.value("SELECT pg_backend_pid()"),
+        other,
+        "this one is well"
+    );
+    rig.assert_nothing_leaked();
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_cancelled() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.timeouts.statement = Duration::from_millis(150);
+    });
+    let (mut client, mut other) = (rig.client(), rig.client());
+    assert_eq!(sqlstates(&client.query("SELECT pg_sleep(30)")), ["57014"]);
+    assert_eq!(client.value("SELECT 1"), "1");
+    for _ in 0..5 {
+        // Several in one transaction, each within its time.
+        other.query("BEGIN");
+        for _ in 0..4 {
+            assert_eq!(sqlstates(&other.query("SELECT pg_sleep(0.06)")), [""; 0]);
+        }
+        other.query("COMMIT");
+    }
+    rig.assert_nothing_leaked();
+}
+
+#[test]
+fn a_transaction_that_idles_is_rolled_back_and_its_connection_saved() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.timeouts.idle_in_transaction = Duration::from_millis(150);
+    });
+    rig.direct().query("CREATE TABLE t (x int)");
+    let (mut client, mut other) = (rig.client(), rig.client());
+    let process = other.value("SELECT pg_backend_pid()");
+    client.query("BEGIN; INSERT INTO t VALUES (1)");
+    ends_with_fatal(&mut client, "25P03");
+    assert_eq!(other.value("SELECT count(*) FROM t"), "0");
+    assert_eq!(other.value("SELECT pg_backend_pid()"), process);
+    // Outside of a transaction a client may idle.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(other.value("SELECT 1"), "1");
+    rig.assert_nothing_leaked();
+}
+
+#[test]
+fn a_client_that_idles_is_sent_away() {
+    let rig = Rig::with(|config| config.timeouts.client_idle = Duration::from_millis(200));
+    let (mut idle, mut busy) = (rig.client(), rig.client());
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_millis(500) {
+        assert_eq!(busy.value("SELECT 1"), "1");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ends_with_fatal(&mut idle, "57P05");
+    assert_eq!(busy.value("SELECT 1"), "1");
+}
+
+#[test]
+fn a_database_has_no_more_clients_than_it_may() {
+    let rig = two_databases(|config| config.databases[1].clients_max = Some(1));
+    let first = client_of(&rig, "other");
+    let attempt = || {
+        let mut client = RawPg::connect(rig.port);
+        client.send(&paceline_testkit::frame::startup(&[
+            ("user", rig.server.user()),
+            ("database", "other"),
+        ]));
+        client.authenticate(rig.server.password())
+    };
+    let refusal = attempt().unwrap_err();
+    assert_eq!(refusal.sqlstate().as_deref(), Some("53300"));
+    assert!(refusal.field(b'M').unwrap().contains("database \"other\""));
+    let _elsewhere = client_of(&rig, "postgres");
+    drop(first);
+    wait_until(PATIENCE, || attempt().is_ok());
+}
+
+#[test]
+fn a_reload_changes_limits_at_once_and_loses_nobody() {
+    let rig = two_databases(|config| config.pool_size = 1);
+    let (mut holder, mut waiter) = (client_of(&rig, "other"), client_of(&rig, "other"));
+    holder.query("BEGIN");
+    let mut config = (*rig.proxy.config()).clone();
+    config.databases[1].pool_size = Some(2);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| waiter.value("SELECT 5"));
+        wait_for(&rig, "other", |pool| pool.waiting == 1);
+        let changes = rig.proxy.reload(config.clone()).unwrap();
+        assert_eq!(changes.changed, [format!("other/{}", rig.server.user())]);
+        assert_eq!(
+            waiting.join().unwrap(),
+            "5",
+            "the raised limit holds at once"
+        );
+    });
+
+    // The database goes, its clients stay.
+    config.databases.truncate(1);
+    config.workers = 7;
+    let changes = rig.proxy.reload(config.clone()).unwrap();
+    let expected = Changes {
+        removed: vec!["other".into()],
+        need_restart: vec!["workers"],
+        ..Changes::default()
+    };
+    assert_eq!(changes, expected);
+    assert_eq!(holder.value("SELECT 6"), "6");
+    holder.query("COMMIT");
+    assert_eq!(holder.value("SELECT 7"), "7");
+    let mut late = RawPg::connect(rig.port);
+    late.send(&paceline_testkit::frame::startup(&[
+        ("user", rig.server.user()),
+        ("database", "other"),
+    ]));
+    let refusal = late.authenticate(rig.server.password()).unwrap_err();
+    assert_eq!(refusal.sqlstate().as_deref(), Some("3D000"));
+
+    // Nothing changes when something is wrong.
+    config.databases.clear();
+    assert!(rig.proxy.reload(config).is_err());
+    assert_eq!(rig.proxy.config().databases.len(), 1);
+}
+
+#[test]
+fn a_reload_leads_clients_to_another_server() {
+    let rig = Rig::start();
+    let elsewhere = paceline_testkit::postgres();
+    let port = |client: &mut RawPg| client.value("SHOW port");
+    let (mut client, mut busy) = (rig.client(), rig.client());
+    busy.query("BEGIN");
+    assert_eq!(port(&mut client), rig.server.port().to_string());
+    let mut config = (*rig.proxy.config()).clone();
+    config.databases[0].url = DatabaseUrl::parse(&elsewhere.url("postgres")).unwrap();
+    rig.proxy.reload(config).unwrap();
+    assert_eq!(port(&mut client), elsewhere.port().to_string());
+    assert_eq!(
+        port(&mut busy),
+        rig.server.port().to_string(),
+        "the transaction goes on"
+    );
+    busy.query("COMMIT");
+    assert_eq!(port(&mut busy), elsewhere.port().to_string());
+}
