@@ -4,7 +4,10 @@
 //! same messages; what is parsed is written again as it came; names can be exchanged and nothing else moves.
 
 use bytes::{Buf, BytesMut};
-use paceline_pgwire::auth::{ClientAuth, ScramServer, Verifier};
+use paceline_pgwire::auth::{
+    ChannelBinding, ClientAuth, Credential, Md5Hash, SCRAM_SHA_256, SCRAM_SHA_256_PLUS,
+    ScramServer, Verifier,
+};
 use paceline_pgwire::backend::Backend;
 use paceline_pgwire::frontend::{Bind, BindRest, Frontend};
 use paceline_pgwire::startup::Packet;
@@ -102,7 +105,7 @@ fn backend(message: Message<'_>) {
         Backend::NegotiateProtocolVersion(told) => drop(told.options().count()),
         Backend::Authentication(request) => {
             let mut out = Vec::new();
-            let mut client = ClientAuth::new(b"ada", Some(b"pencil"));
+            let mut client = ClientAuth::new(b"ada", Credential::Password(b"pencil"), [b'n'; 18]);
             if client.step(request, &mut out).is_err() {
                 assert!(out.is_empty(), "a refused request is not answered");
             }
@@ -128,9 +131,15 @@ fn startup(data: &[u8]) {
 fn scram(data: &[u8], cut: u8) {
     let (first, last) = data.split_at(data.len() * usize::from(cut) / 255);
     let verifier = Verifier::mock(&[7; 32], b"ada");
-    let mut server = ScramServer::new(verifier, [b'n'; 18]);
-    if server.first(first).is_ok() {
-        assert!(server.last(last).is_err(), "nobody knows this password");
+    let binding = ChannelBinding::from_certificate_hash(&[7; 32]);
+    for (mechanism, binding) in [(SCRAM_SHA_256, None), (SCRAM_SHA_256_PLUS, Some(binding))] {
+        let mut server = ScramServer::new(verifier.clone(), [b'n'; 18]).over(binding);
+        if server.first(mechanism.as_bytes(), first).is_ok() {
+            assert!(server.last(last).is_err(), "nobody knows this password");
+        }
+    }
+    if let Some(Ok(hash)) = std::str::from_utf8(data).ok().map(Md5Hash::parse) {
+        assert_eq!(hash.to_stored().as_bytes(), data);
     }
     if let Ok(verifier) = std::str::from_utf8(data)
         .map_err(drop)

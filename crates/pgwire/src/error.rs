@@ -82,20 +82,47 @@ pub enum Error {
     /// The server asked for a method that we do not speak.
     #[error("the server asks for {0} authentication, which is not supported")]
     UnsupportedMethod(&'static str),
+    /// An exchange that is bound to the TLS channel, or should be, is not bound to ours: somebody may sit in between.
+    #[error("the login is not bound to this TLS connection: {0}")]
+    ChannelBinding(&'static str),
+    /// The login must be bound to the TLS channel, and the server's way of asking does not do so.
+    #[error(
+        "the login must be bound to the TLS connection (channel_binding=require), and the server does not offer that"
+    )]
+    Unbound,
+    /// The server asked for the password itself where others could read it.
+    #[error(
+        "the server asks for the password in the clear on an unencrypted connection; use TLS (sslmode), or SCRAM on the \
+         server"
+    )]
+    WouldTellPassword,
+    /// The server asked for what only the password itself can answer.
+    #[error(
+        "the server's method needs the password itself, but only a hash of it is known here; let the server use the \
+         method of that hash, or configure the password"
+    )]
+    NoClearPassword,
+    /// The keys that we have belong to another verifier than the server's.
+    #[error(
+        "the server has another SCRAM verifier for this user than the one that its clients log in with; has the \
+         password changed?"
+    )]
+    OtherVerifier,
     /// The server asked for a password and we have none.
     #[error("the server asks for a password, but none is configured")]
     NoPassword,
     /// The server refused or could not complete SCRAM, or did not prove that it knows the password itself.
     #[error("SCRAM authentication with the server failed: {0}")]
-    Scram(String),
+    Scram(&'static str),
     /// The server sent an authentication message that does not belong to the state of the exchange.
     #[error("the server sent {0} out of order during authentication")]
     OutOfOrder(&'static str),
     /// Parameters that no startup packet can hold.
     #[error("the startup packet cannot be sent: it has {0}")]
     Unsendable(&'static str),
-    /// A stored SCRAM verifier that has not the form `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`.
-    #[error("the stored SCRAM verifier is invalid: {0}")]
+    /// What is stored of a password has not the form `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, or `md5` and 32
+    /// hexadecimal digits.
+    #[error("what is stored of the password is invalid: {0}")]
     Verifier(&'static str),
 }
 
@@ -109,9 +136,15 @@ impl Error {
                 Side::Frontend => Fault::Client,
                 Side::Backend => Fault::Server,
             },
-            Error::Version { .. } | Error::WrongPassword => Fault::Client,
+            Error::Version { .. } | Error::WrongPassword | Error::ChannelBinding(_) => {
+                Fault::Client
+            }
             Error::Scram(_) | Error::OutOfOrder(_) => Fault::Server,
             Error::UnsupportedMethod(_)
+            | Error::Unbound
+            | Error::WouldTellPassword
+            | Error::NoClearPassword
+            | Error::OtherVerifier
             | Error::NoPassword
             | Error::Unsendable(_)
             | Error::Verifier(_) => Fault::Us,
@@ -123,6 +156,7 @@ impl Error {
         match self {
             Error::Version { .. } => SqlState::FEATURE_NOT_SUPPORTED,
             Error::WrongPassword => SqlState::INVALID_PASSWORD,
+            Error::ChannelBinding(_) => SqlState::INVALID_AUTHORIZATION,
             _ => match self.fault() {
                 Fault::Client => SqlState::PROTOCOL_VIOLATION,
                 Fault::Server | Fault::Us => SqlState::CONNECTION_FAILURE,

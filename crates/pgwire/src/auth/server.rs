@@ -7,11 +7,11 @@ use hmac::Mac;
 use sha2::digest::CtOutput;
 use sha2::{Digest, Sha256};
 
-use super::verifier::{Verifier, hmac, mac};
+use super::binding::ChannelBinding;
+use super::verifier::{ScramKeys, Verifier, hmac, mac};
+use super::{NONCE_BYTES, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+use crate::backend::SaslMechanisms;
 use crate::{Error, Side};
-
-/// Random bytes that an exchange needs.
-pub const NONCE_BYTES: usize = 18;
 
 /// One login. Feed it the client's two messages in order.
 pub struct ScramServer {
@@ -19,9 +19,21 @@ pub struct ScramServer {
     /// Whether a right proof lets the client in; false for a user who does not exist.
     is_known: bool,
     nonce: String,
+    /// What the exchange can be bound to, if it is offered.
+    binding: Option<ChannelBinding>,
     /// `client-first-message-bare,server-first-message`, once these are known.
     exchanged: String,
-    gs2_header: String,
+    /// The header of the client's first message, and the channel's data if it binds to it.
+    bound: Vec<u8>,
+}
+
+/// A client has proved that it knows the password.
+#[derive(Debug)]
+pub struct Proved {
+    /// The data of AuthenticationSASLFinal, which proves the same of us.
+    pub answer: String,
+    /// The client's keys, which let us log in wherever the same verifier is known, until the password changes.
+    pub keys: ScramKeys,
 }
 
 impl std::fmt::Debug for ScramServer {
@@ -43,19 +55,32 @@ impl ScramServer {
     }
 
     pub(super) fn start(verifier: Verifier, is_known: bool, nonce: String) -> ScramServer {
-        let (exchanged, gs2_header) = (String::new(), String::new());
         ScramServer {
             verifier,
             is_known,
             nonce,
-            exchanged,
-            gs2_header,
+            binding: None,
+            exchanged: String::new(),
+            bound: Vec::new(),
         }
     }
 
-    /// Takes the client's first message (the data of its SASLInitialResponse) and gives the data of AuthenticationSASLContinue. The
-    /// user's name within is ignored, as in Postgres: the one of the StartupMessage counts.
-    pub fn first(&mut self, message: &[u8]) -> Result<String, Error> {
+    /// Offers to bind the exchange to the channel that it runs in.
+    pub fn over(self, binding: Option<ChannelBinding>) -> ScramServer {
+        ScramServer { binding, ..self }
+    }
+
+    /// The mechanisms to offer.
+    pub fn mechanisms(&self) -> SaslMechanisms<'static> {
+        match self.binding {
+            Some(_) => SaslMechanisms::SCRAM_SHA_256_PLUS,
+            None => SaslMechanisms::SCRAM_SHA_256,
+        }
+    }
+
+    /// Takes the mechanism that the client chose and its first message (both of its SASLInitialResponse), and gives the data of
+    /// AuthenticationSASLContinue. The user's name within is ignored, as in Postgres: the one of the StartupMessage counts.
+    pub fn first(&mut self, mechanism: &[u8], message: &[u8]) -> Result<String, Error> {
         let message = text(message)?;
         if !self.exchanged.is_empty() {
             return Err(malformed("the exchange has begun already"));
@@ -63,14 +88,7 @@ impl ScramServer {
         // gs2-header = gs2-cbind-flag "," [authzid] ","
         let mut parts = message.splitn(3, ',');
         let (flag, authzid, bare) = (parts.next(), parts.next(), parts.next());
-        match flag {
-            // `y`: the client could bind to the channel and believes that we cannot, which is so.
-            Some("n" | "y") => {}
-            Some(flag) if flag.starts_with("p=") => {
-                return Err(malformed("it binds to a channel, which was not offered"));
-            }
-            _ => return Err(malformed("its channel binding flag is unknown")),
-        }
+        self.check_flag(mechanism, flag.unwrap_or_default())?;
         if authzid != Some("") {
             return Err(malformed("it asks for another identity"));
         }
@@ -83,14 +101,46 @@ impl ScramServer {
             self.verifier.iterations,
         );
         let answer = format!("r={},s={salt},i={iterations}", self.nonce);
-        self.gs2_header = message[..message.len() - bare.len()].to_owned();
+        let header = &message.as_bytes()[..message.len() - bare.len()];
+        self.bound.extend_from_slice(header);
+        if let (Some(binding), b'p') = (&self.binding, header[0]) {
+            self.bound.extend_from_slice(binding.data());
+        }
         self.exchanged = format!("{bare},{answer}");
         Ok(answer)
     }
 
-    /// Takes the client's last message (its SASLResponse). When the client has proved that it knows the password, gives the
-    /// data of AuthenticationSASLFinal, which proves the same of us.
-    pub fn last(self, message: &[u8]) -> Result<String, Error> {
+    /// Whether what the client does about the channel goes with what we have offered.
+    fn check_flag(&self, mechanism: &[u8], flag: &str) -> Result<(), Error> {
+        let is_bound = mechanism == SCRAM_SHA_256_PLUS.as_bytes() && self.binding.is_some();
+        if !is_bound && mechanism != SCRAM_SHA_256.as_bytes() {
+            return Err(malformed("it chose a mechanism that was not offered"));
+        }
+        match flag {
+            "n" if !is_bound => Ok(()),
+            "y" if self.binding.is_some() => Err(Error::ChannelBinding(
+                "the client believes that it cannot be done here, but it was offered",
+            )),
+            // The client could bind to the channel and believes that we cannot, which is so.
+            "y" => Ok(()),
+            "p=tls-server-end-point" if is_bound => Ok(()),
+            _ if flag.starts_with("p=") && is_bound => Err(malformed(
+                "it binds to the channel in a way that is not known",
+            )),
+            _ if flag.starts_with("p=") => {
+                Err(malformed("it binds to a channel, which was not offered"))
+            }
+            "n" => Err(malformed("it chose to bind to the channel and does not")),
+            _ => Err(malformed("its channel binding flag is unknown")),
+        }
+    }
+
+    /// Takes the client's last message (its SASLResponse).
+    ///
+    /// # Errors
+    ///
+    /// The client has not proved that it knows the password.
+    pub fn last(self, message: &[u8]) -> Result<Proved, Error> {
         if self.exchanged.is_empty() {
             return Err(malformed("the exchange has not begun"));
         }
@@ -100,8 +150,13 @@ impl ScramServer {
             .ok_or_else(|| malformed("it has no proof"))?;
         let mut parts = without_proof.split(',');
         let binding = parts.next().and_then(|part| part.strip_prefix("c="));
-        if binding != Some(STANDARD.encode(&self.gs2_header).as_str()) {
-            return Err(malformed("its channel binding has changed"));
+        if binding != Some(STANDARD.encode(&self.bound).as_str()) {
+            return Err(match self.bound.first() {
+                Some(b'p') => {
+                    Error::ChannelBinding("the client sees another certificate than ours")
+                }
+                _ => malformed("its channel binding has changed"),
+            });
         }
         if parts.next().and_then(|part| part.strip_prefix("r=")) != Some(self.nonce.as_str()) {
             return Err(malformed("its nonce is another"));
@@ -115,7 +170,7 @@ impl ScramServer {
     }
 
     /// ClientKey = ClientProof XOR ClientSignature, and its hash must be StoredKey.
-    fn check(&self, without_proof: &str, proof: [u8; 32]) -> Result<String, Error> {
+    fn check(self, without_proof: &str, proof: [u8; 32]) -> Result<Proved, Error> {
         let pieces = [self.exchanged.as_bytes(), b",", without_proof.as_bytes()];
         let mut client_key = hmac(&self.verifier.stored_key, &pieces);
         client_key
@@ -131,7 +186,10 @@ impl ScramServer {
         pieces.iter().for_each(|piece| signature.update(piece));
         let signature = signature.finalize().into_bytes();
         if is_right & self.is_known {
-            Ok(format!("v={}", STANDARD.encode(signature)))
+            Ok(Proved {
+                answer: format!("v={}", STANDARD.encode(signature)),
+                keys: self.verifier.keys(client_key),
+            })
         } else {
             Err(Error::WrongPassword)
         }

@@ -7,6 +7,7 @@ use crate::{Error, Fault, Limits, Reader, SqlState, Wire};
 
 const SALT: [u8; SALT_BYTES] = *b"0123456789abcdef";
 const RANDOM: [u8; NONCE_BYTES] = *b"eighteen random by";
+const PLAIN: &[u8] = SCRAM_SHA_256.as_bytes();
 
 /// The body of the one message in `out`.
 fn sent(out: &mut BytesMut) -> Vec<u8> {
@@ -24,41 +25,50 @@ fn login(
     password: &[u8],
     server: ScramServer,
     tamper: impl Fn(usize, &mut Vec<u8>),
-) -> (Result<Progress, Error>, Result<String, Error>) {
-    let mut server = server;
-    let mut client = ClientAuth::new(b"ada", Some(password));
+) -> (Result<Progress, Error>, Result<Proved, Error>) {
+    let client = ClientAuth::new(b"ada", Credential::Password(password), RANDOM);
+    login_as(client, server, tamper)
+}
+
+fn login_as(
+    mut client: ClientAuth<'_>,
+    mut server: ScramServer,
+    tamper: impl Fn(usize, &mut Vec<u8>),
+) -> (Result<Progress, Error>, Result<Proved, Error>) {
+    const UNTOLD: Error = Error::OutOfOrder("nothing");
     let mut out = BytesMut::new();
-    client
-        .step(
-            Authentication::Sasl(SaslMechanisms::SCRAM_SHA_256),
-            &mut out,
-        )
-        .unwrap();
+    if let Err(error) = client.step(Authentication::Sasl(server.mechanisms()), &mut out) {
+        return (Err(error), Err(UNTOLD));
+    }
     let body = sent(&mut out);
     let initial = SaslInitialResponse::parse(&body).unwrap();
-    assert_eq!(initial.mechanism, SCRAM_SHA_256.as_bytes());
     let mut data = initial.data.unwrap().to_vec();
     tamper(0, &mut data);
-    let mut data = match server.first(&data) {
+    let mut data = match server.first(initial.mechanism, &data) {
         Ok(answer) => answer.into_bytes(),
         Err(error) => return (Ok(Progress::Waiting), Err(error)),
     };
     tamper(1, &mut data);
-    if let Err(error) = client.step(Authentication::SaslContinue(&data), &mut out) {
-        return (Err(error), Ok(String::new()));
+    let stepped = client.step(Authentication::SaslContinue(&data), &mut out);
+    let stepped = stepped.and_then(|progress| match progress {
+        Progress::Derive(derivation) => client.derived(&derivation.run(), &mut out),
+        progress => Ok(progress),
+    });
+    if let Err(error) = stepped {
+        return (Err(error), Err(UNTOLD));
     }
     let mut data = SaslResponse::parse(&sent(&mut out)).unwrap().0.to_vec();
     tamper(2, &mut data);
-    let proof = match server.last(&data) {
-        Ok(proof) => proof,
+    let proved = match server.last(&data) {
+        Ok(proved) => proved,
         Err(error) => return (Ok(Progress::Waiting), Err(error)),
     };
-    let mut data = proof.clone().into_bytes();
+    let mut data = proved.answer.clone().into_bytes();
     tamper(3, &mut data);
     let ended = client
         .step(Authentication::SaslFinal(&data), &mut out)
         .and_then(|_| client.step(Authentication::Ok, &mut out));
-    (ended, Ok(proof))
+    (ended, Ok(proved))
 }
 
 fn known(password: &[u8]) -> ScramServer {
@@ -73,7 +83,9 @@ fn the_exchange_of_rfc_7677_is_reproduced() {
     ];
     let verifier = Verifier::from_password(b"pencil", salt);
     let mut server = ScramServer::start(verifier, true, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".into());
-    let first = server.first(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO").unwrap();
+    let first = server
+        .first(PLAIN, b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
+        .unwrap();
     assert_eq!(
         first,
         "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
@@ -84,7 +96,10 @@ fn the_exchange_of_rfc_7677_is_reproduced() {
               p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
         )
         .unwrap();
-    assert_eq!(last, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    assert_eq!(
+        last.answer,
+        "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+    );
 }
 
 #[test]
@@ -112,9 +127,9 @@ fn a_wrong_password_and_an_unknown_user_fail_alike() {
     let (_, wrong) = login(b"pencil", known(b"pen"), |_, _| {});
     let mock = Verifier::mock(&[7; 32], b"nobody");
     let (_, unknown) = login(b"pencil", ScramServer::doomed(mock, RANDOM), |_, _| {});
-    assert_eq!(wrong, Err(Error::WrongPassword));
-    assert_eq!(unknown, wrong);
     let error = wrong.unwrap_err();
+    assert_eq!(error, Error::WrongPassword);
+    assert_eq!(unknown.unwrap_err(), error);
     assert_eq!(
         (error.fault(), error.sqlstate()),
         (Fault::Client, SqlState::INVALID_PASSWORD)
@@ -122,8 +137,8 @@ fn a_wrong_password_and_an_unknown_user_fail_alike() {
     // Even with the right password of a real verifier, a doomed exchange lets nobody in.
     let doomed = ScramServer::doomed(Verifier::from_password(b"pencil", SALT), RANDOM);
     assert_eq!(
-        login(b"pencil", doomed, |_, _| {}).1,
-        Err(Error::WrongPassword)
+        login(b"pencil", doomed, |_, _| {}).1.unwrap_err(),
+        Error::WrongPassword
     );
 }
 
@@ -131,10 +146,10 @@ fn a_wrong_password_and_an_unknown_user_fail_alike() {
 fn a_mock_looks_like_a_verifier_and_is_stable() {
     let first = |user: &[u8], secret: u8| {
         ScramServer::doomed(Verifier::mock(&[secret; 32], user), RANDOM)
-            .first(b"n,,n=,r=abc")
+            .first(PLAIN, b"n,,n=,r=abc")
             .unwrap()
     };
-    let real = known(b"pencil").first(b"n,,n=,r=abc").unwrap();
+    let real = known(b"pencil").first(PLAIN, b"n,,n=,r=abc").unwrap();
     assert_eq!(first(b"eve", 1).len(), real.len());
     assert_eq!(first(b"eve", 1), first(b"eve", 1));
     assert_ne!(
@@ -194,7 +209,7 @@ fn malformed_client_messages_are_refused() {
         too_far,
     ];
     for row in rows {
-        let error = known(b"pencil").first(row).unwrap_err();
+        let error = known(b"pencil").first(PLAIN, row).unwrap_err();
         assert_eq!(
             error.fault(),
             Fault::Client,
@@ -205,7 +220,7 @@ fn malformed_client_messages_are_refused() {
     }
     let begun = || {
         let mut server = known(b"pencil");
-        let first = server.first(b"n,,n=,r=abc").unwrap();
+        let first = server.first(PLAIN, b"n,,n=,r=abc").unwrap();
         (server, first.split(',').next().unwrap().to_owned())
     };
     let zeros = "A".repeat(43) + "=";
@@ -234,7 +249,7 @@ fn malformed_client_messages_are_refused() {
         "last before first"
     );
     let (mut server, _) = begun();
-    assert!(server.first(b"n,,n=,r=abc").is_err(), "first twice");
+    assert!(server.first(PLAIN, b"n,,n=,r=abc").is_err(), "first twice");
 }
 
 #[test]
@@ -269,7 +284,8 @@ fn verifiers_are_stored_and_read_again() {
 #[test]
 fn cleartext_and_md5_are_answered() {
     let mut out = BytesMut::new();
-    let mut client = ClientAuth::new(b"ada", Some(b"pencil"));
+    let mut client =
+        ClientAuth::new(b"ada", Credential::Password(b"pencil"), RANDOM).may_tell_password(true);
     let asked = Authentication::CleartextPassword;
     assert_eq!(client.step(asked, &mut out), Ok(Progress::Answered));
     assert_eq!(
@@ -281,7 +297,7 @@ fn cleartext_and_md5_are_answered() {
         Ok(Progress::Done)
     );
 
-    let mut client = ClientAuth::new(b"md5_user", Some(b"password"));
+    let mut client = ClientAuth::new(b"md5_user", Credential::Password(b"password"), RANDOM);
     let asked = Authentication::Md5Password {
         salt: [0x2a, 0x3d, 0x8f, 0xe0],
     };
@@ -292,7 +308,7 @@ fn cleartext_and_md5_are_answered() {
         b"md562af4dd09bbb41884907a838a3233294" as &[u8]
     );
 
-    let mut trusted = ClientAuth::new(b"ada", None);
+    let mut trusted = ClientAuth::new(b"ada", Credential::None, RANDOM);
     assert_eq!(
         trusted.step(Authentication::Ok, &mut out),
         Ok(Progress::Done)
@@ -304,7 +320,7 @@ fn a_server_that_does_not_keep_to_the_order_is_refused() {
     let sasl = Authentication::Sasl(SaslMechanisms::SCRAM_SHA_256);
     let mut out = BytesMut::new();
     // Without its own proof, the server's word that all is well counts for nothing.
-    let mut client = ClientAuth::new(b"ada", Some(b"pencil"));
+    let mut client = ClientAuth::new(b"ada", Credential::Password(b"pencil"), RANDOM);
     client.step(sasl, &mut out).unwrap();
     let error = client.step(Authentication::Ok, &mut out).unwrap_err();
     assert_eq!(
@@ -315,7 +331,7 @@ fn a_server_that_does_not_keep_to_the_order_is_refused() {
     assert!(client.step(Authentication::Ok, &mut out).is_err());
 
     // A server that asks for SCRAM and then for the password itself gets nothing.
-    let mut client = ClientAuth::new(b"ada", Some(b"pencil"));
+    let mut client = ClientAuth::new(b"ada", Credential::Password(b"pencil"), RANDOM);
     client.step(sasl, &mut out).unwrap();
     out.clear();
     assert!(
@@ -326,25 +342,31 @@ fn a_server_that_does_not_keep_to_the_order_is_refused() {
     assert!(out.is_empty());
 
     let step = |password, request| {
-        ClientAuth::new(b"ada", password)
+        ClientAuth::new(b"ada", password, RANDOM)
             .step(request, &mut BytesMut::new())
             .unwrap_err()
     };
-    assert_eq!(step(None, sasl), Error::NoPassword);
+    assert_eq!(step(Credential::None, sasl), Error::NoPassword);
     assert_eq!(
-        step(None, Authentication::CleartextPassword),
+        step(Credential::None, Authentication::CleartextPassword),
         Error::NoPassword
     );
     assert_eq!(
-        step(Some(b"a\0b"), Authentication::CleartextPassword),
+        step(
+            Credential::Password(b"a\0b"),
+            Authentication::CleartextPassword
+        ),
         Error::NoPassword
     );
     let gss = Authentication::Other { code: 7, data: b"" };
-    assert_eq!(step(Some(b"x"), gss), Error::UnsupportedMethod("GSSAPI"));
+    assert_eq!(
+        step(Credential::Password(b"x"), gss),
+        Error::UnsupportedMethod("GSSAPI")
+    );
     let other = Authentication::parse(b"\0\0\0\x0aSCRAM-SHA-512\0\0").unwrap();
-    assert_eq!(step(Some(b"x"), other).fault(), Fault::Us);
+    assert_eq!(step(Credential::Password(b"x"), other).fault(), Fault::Us);
     assert!(matches!(
-        step(Some(b"x"), Authentication::SaslFinal(b"")),
+        step(Credential::Password(b"x"), Authentication::SaslFinal(b"")),
         Error::OutOfOrder(_)
     ));
 }
@@ -358,4 +380,144 @@ fn a_server_that_asks_for_endless_work_is_refused() {
     };
     let (client, _) = login(b"pencil", known(b"pencil"), demand);
     assert!(matches!(client, Err(Error::Scram(_))), "{client:?}");
+}
+
+fn certificate(hash: &[u8]) -> ChannelBinding {
+    ChannelBinding::from_certificate_hash(hash)
+}
+
+fn client_over(channel: &Channel) -> ClientAuth<'_> {
+    ClientAuth::new(b"ada", Credential::Password(b"pencil"), RANDOM).over(channel)
+}
+
+#[test]
+fn an_exchange_is_bound_to_the_channel_when_both_sides_can() {
+    let mine = || certificate(b"the certificate that both see");
+    let rows = [
+        (Channel::Bindable(mine()), Some(mine()), None),
+        (Channel::Bound(mine()), Some(mine()), None),
+        (Channel::Bindable(mine()), None, None),
+        (Channel::Unbindable, Some(mine()), None),
+        (Channel::Bound(mine()), None, Some(Error::Unbound)),
+    ];
+    for (channel, offered, expected) in rows {
+        let server = known(b"pencil").over(offered.clone());
+        let (client, _) = login_as(client_over(&channel), server, |_, _| {});
+        assert_eq!(client.err(), expected, "{channel:?} {offered:?}");
+    }
+    // Somebody sits in between with a certificate of their own.
+    let other = Channel::Bindable(certificate(b"another"));
+    let server = known(b"pencil").over(Some(mine()));
+    let error = login_as(client_over(&other), server, |_, _| {})
+        .1
+        .unwrap_err();
+    assert!(matches!(error, Error::ChannelBinding(_)), "{error}");
+    assert_eq!(error.sqlstate(), SqlState::INVALID_AUTHORIZATION);
+}
+
+#[test]
+fn a_downgrade_is_noticed() {
+    // The one in between has removed the better mechanism from the offer.
+    let channel = Channel::Bindable(certificate(b"hash"));
+    let (mut out, mut server) = (
+        BytesMut::new(),
+        known(b"pencil").over(Some(certificate(b"hash"))),
+    );
+    client_over(&channel)
+        .step(
+            Authentication::Sasl(SaslMechanisms::SCRAM_SHA_256),
+            &mut out,
+        )
+        .unwrap();
+    let body = sent(&mut out);
+    let initial = SaslInitialResponse::parse(&body).unwrap();
+    let error = server
+        .first(initial.mechanism, initial.data.unwrap())
+        .unwrap_err();
+    assert!(matches!(error, Error::ChannelBinding(_)), "{error}");
+
+    let plus = SCRAM_SHA_256_PLUS.as_bytes();
+    let rows: &[(&[u8], &[u8])] = &[
+        (PLAIN, b"p=tls-server-end-point,,n=,r=abc"),
+        (plus, b"n,,n=,r=abc"),
+        (plus, b"p=tls-unique,,n=,r=abc"),
+        (b"SCRAM-SHA-1", b"n,,n=,r=abc"),
+    ];
+    for (mechanism, message) in rows {
+        let mut server = known(b"pencil").over(Some(certificate(b"hash")));
+        let error = server.first(mechanism, message).unwrap_err();
+        assert_eq!(error.fault(), Fault::Client, "{}", message.escape_ascii());
+    }
+    let error = known(b"pencil").first(plus, b"p=tls-server-end-point,,n=,r=abc");
+    assert!(error.is_err(), "it was not offered");
+}
+
+#[test]
+fn the_keys_of_a_login_open_the_same_verifier_and_no_other() {
+    let keys = login(b"pencil", known(b"pencil"), |_, _| {})
+        .1
+        .unwrap()
+        .keys;
+    let with_keys = |server| {
+        let client = ClientAuth::new(b"ada", Credential::Scram(&keys), RANDOM);
+        login_as(client, server, |_, _| {}).0
+    };
+    assert_eq!(with_keys(known(b"pencil")), Ok(Progress::Done));
+    let other_salt = Verifier::from_password(b"pencil", *b"another salt....");
+    assert_eq!(
+        with_keys(ScramServer::new(other_salt, RANDOM)),
+        Err(Error::OtherVerifier)
+    );
+    let mut out = BytesMut::new();
+    for request in [
+        Authentication::CleartextPassword,
+        Authentication::Md5Password { salt: [0; 4] },
+    ] {
+        let mut client = ClientAuth::new(b"ada", Credential::Scram(&keys), RANDOM);
+        let error = client.step(request, &mut out).unwrap_err();
+        assert_eq!(error, Error::NoClearPassword);
+    }
+}
+
+#[test]
+fn a_password_is_checked_against_a_verifier() {
+    let verifier = Verifier::from_password(b"pencil", SALT);
+    let is_right = |password: &[u8]| verifier.is_of(&verifier.derivation(password).run());
+    assert!(is_right(b"pencil") && !is_right(b"pen"));
+    let elsewhere = Verifier::from_password(b"pencil", *b"another salt....");
+    assert!(!elsewhere.is_of(&verifier.derivation(b"pencil").run()));
+}
+
+#[test]
+fn md5_hashes_are_stored_answered_and_checked() {
+    let hash = Md5Hash::from_password(b"md5_user", b"password");
+    assert_eq!(Md5Hash::parse(&hash.to_stored()), Ok(hash.clone()));
+    assert_ne!(hash, Md5Hash::from_password(b"other", b"password"));
+    let salt = [0x2a, 0x3d, 0x8f, 0xe0];
+    let answer = hash.answer(salt);
+    assert_eq!(answer, "md562af4dd09bbb41884907a838a3233294");
+    assert!(hash.accepts(salt, answer.as_bytes()));
+    assert!(!hash.accepts([0; 4], answer.as_bytes()));
+    for wrong in ["", "md5", "62af4dd09bbb41884907a838a3233294", "password"] {
+        assert!(!hash.accepts(salt, wrong.as_bytes()), "{wrong}");
+    }
+    for broken in ["md5", "md5D41D8CD98F00B204E9800998ECF8427E", "md5d41d", "x"] {
+        assert!(Md5Hash::parse(broken).is_err(), "{broken}");
+    }
+    // Whoever has the hash can log in: that is what is wrong with it.
+    let mut out = BytesMut::new();
+    let mut client = ClientAuth::new(b"md5_user", Credential::Md5(&hash), RANDOM);
+    client
+        .step(Authentication::Md5Password { salt }, &mut out)
+        .unwrap();
+    assert!(hash.accepts(salt, Password::parse(&sent(&mut out)).unwrap().password));
+}
+
+#[test]
+fn the_password_itself_is_told_only_where_that_is_allowed() {
+    let mut out = BytesMut::new();
+    let mut client = ClientAuth::new(b"ada", Credential::Password(b"pencil"), RANDOM);
+    let error = client.step(Authentication::CleartextPassword, &mut out);
+    assert_eq!(error, Err(Error::WouldTellPassword));
+    assert!(out.is_empty());
 }

@@ -6,15 +6,17 @@ use std::fmt::Write as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use sha2::digest::CtOutput;
 use sha2::{Digest, Sha256};
 
+use super::scram::Derivation;
 use crate::Error;
 
 /// Bytes of salt in a verifier that we make.
 pub const SALT_BYTES: usize = 16;
 /// Postgres's default.
 const ITERATIONS: u32 = 4096;
-const SALT_BYTES_MAX: usize = 1024;
+pub(super) const SALT_BYTES_MAX: usize = 1024;
 
 /// A SCRAM-SHA-256 verifier: `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Verifier {
     /// Makes the verifier of a password. The salt must be random. Takes some milliseconds of CPU: done once when a
     /// password is configured, never for a login.
     pub fn from_password(password: &[u8], salt: [u8; SALT_BYTES]) -> Verifier {
-        Verifier::derive(password, &salt, ITERATIONS)
+        ScramKeys::derive(password, &salt, ITERATIONS).verifier()
     }
 
     /// Reads the stored form.
@@ -87,14 +89,74 @@ impl Verifier {
         }
     }
 
-    pub(super) fn derive(password: &[u8], salt: &[u8], iterations: u32) -> Verifier {
+    /// What is to be done to find out whether a password is the right one: see [`Verifier::is_of`].
+    pub fn derivation(&self, password: &[u8]) -> Derivation {
+        Derivation::new(password, &self.salt, self.iterations)
+    }
+
+    /// Whether it was made from the same password as these keys.
+    pub fn is_of(&self, keys: &ScramKeys) -> bool {
+        let (mine, other) = (
+            CtOutput::<Sha256>::new(self.stored_key.into()),
+            CtOutput::new(keys.stored_key().into()),
+        );
+        (mine == other) & keys.belong_to(&self.salt, self.iterations)
+    }
+
+    /// The keys, once a client has proved that it has its own.
+    pub(super) fn keys(self, client_key: [u8; 32]) -> ScramKeys {
+        ScramKeys {
+            iterations: self.iterations,
+            salt: self.salt,
+            client_key,
+            server_key: self.server_key,
+        }
+    }
+}
+
+/// What SCRAM makes of a password for one salt and iteration count: enough to log in wherever the password's verifier has both,
+/// of no use elsewhere, and gone with the verifier.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScramKeys {
+    iterations: u32,
+    salt: Vec<u8>,
+    pub(super) client_key: [u8; 32],
+    pub(super) server_key: [u8; 32],
+}
+
+impl std::fmt::Debug for ScramKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScramKeys(..)")
+    }
+}
+
+impl ScramKeys {
+    pub(super) fn derive(password: &[u8], salt: &[u8], iterations: u32) -> ScramKeys {
         let salted = salted_password(&normalize(password), salt, iterations);
-        Verifier {
+        ScramKeys {
             iterations,
             salt: salt.to_vec(),
-            stored_key: Sha256::digest(hmac(&salted, &[b"Client Key"])).into(),
+            client_key: hmac(&salted, &[b"Client Key"]),
             server_key: hmac(&salted, &[b"Server Key"]),
         }
+    }
+
+    /// The verifier of the same password.
+    pub fn verifier(&self) -> Verifier {
+        Verifier {
+            iterations: self.iterations,
+            salt: self.salt.clone(),
+            stored_key: self.stored_key(),
+            server_key: self.server_key,
+        }
+    }
+
+    pub(super) fn stored_key(&self) -> [u8; 32] {
+        Sha256::digest(self.client_key).into()
+    }
+
+    pub(super) fn belong_to(&self, salt: &[u8], iterations: u32) -> bool {
+        self.salt == salt && self.iterations == iterations
     }
 }
 

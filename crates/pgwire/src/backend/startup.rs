@@ -98,8 +98,11 @@ impl<'a> Wire<'a> for Authentication<'a> {
 pub struct SaslMechanisms<'a>(&'a [u8]);
 
 impl<'a> SaslMechanisms<'a> {
-    /// The one that we offer.
+    /// What is offered in the clear.
     pub const SCRAM_SHA_256: SaslMechanisms<'static> = SaslMechanisms(b"SCRAM-SHA-256\0\0");
+    /// What is offered over TLS, the better one first.
+    pub const SCRAM_SHA_256_PLUS: SaslMechanisms<'static> =
+        SaslMechanisms(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
 
     /// The names.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + 'a {
