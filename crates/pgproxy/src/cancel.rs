@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use paceline_pgwire::startup::CancelRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::pool::Lease;
@@ -153,7 +152,7 @@ pub(crate) async fn cancel(key: &CancelKey) {
 
 /// Sends a request and waits until the server closes, which it does after it has signalled the process.
 async fn send(key: &CancelKey) -> io::Result<()> {
-    let mut stream = TcpStream::connect(key.address).await?;
+    let mut stream = key.route.connect().await?;
     let mut packet = Vec::with_capacity(16);
     CancelRequest {
         process_id: key.process_id,
@@ -213,6 +212,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::Route;
 
     #[test]
     fn a_key_leads_to_its_owners_server_process_and_to_no_other() {
@@ -223,7 +223,7 @@ mod tests {
             keys.register(&random).unwrap(),
         );
         let target = |process_id| CancelKey {
-            address: ([127, 0, 0, 1], 1).into(),
+            route: Arc::new(Route::clear(([127, 0, 0, 1], 1).into())),
             process_id,
             secret: Arc::new([1, 2, 3, 4]),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
 
 use crate::pool::Fullness;
+use crate::tls::TlsError;
 
 /// Why a proxy cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +29,18 @@ pub enum Error {
         /// The name that two have.
         name: String,
     },
+    /// TLS for clients cannot be had as configured.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A number that makes no sense.
     #[error("{setting} must be at least 1")]
     Zero {
         /// Which setting.
         setting: &'static str,
     },
-    /// The system gives no random numbers.
-    #[error("could not read random numbers from /dev/urandom")]
-    Random(#[source] std::io::Error),
+    /// The system gives no random numbers, or no threads.
+    #[error("could not read random numbers from /dev/urandom, or start a thread: {0}")]
+    Start(#[source] std::io::Error),
 }
 
 /// Why there is no session with the database server.
@@ -68,6 +72,14 @@ pub enum Unavailable {
         /// What is asked for.
         wanted: &'static str,
     },
+    /// The connection could not be encrypted as demanded.
+    #[error("no TLS connection to the database server at {place}: {reason}")]
+    Tls {
+        /// Host and port.
+        place: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The server asks for what we do not have, or does not speak the protocol.
     #[error("no session with the database server: {0}")]
     Protocol(#[source] paceline_pgwire::Error),
@@ -93,7 +105,7 @@ impl Unavailable {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Unsuitable { .. } => false,
-            Self::Protocol(_) => true,
+            Self::Protocol(_) | Self::Tls { .. } => true,
             // Too many connections, starting up, shutting down, failing over, short of memory: these pass.
             Self::Refused { sqlstate, .. } => !["08", "53", "57", "58"]
                 .iter()
@@ -216,6 +228,7 @@ impl Refusal {
         let sqlstate = match error {
             Unavailable::Connect { .. }
             | Unavailable::Timeout { .. }
+            | Unavailable::Tls { .. }
             | Unavailable::Unsuitable { .. } => CANNOT_CONNECT,
             Unavailable::Protocol(error) => error.sqlstate(),
             Unavailable::Refused { sqlstate, .. } => {
@@ -226,7 +239,7 @@ impl Refusal {
         let refusal = Self::new(sqlstate, error.to_string());
         match error {
             Unavailable::Refused { detail: Some(detail), .. } => refusal.detail(detail),
-            Unavailable::Refused { .. } | Unavailable::Protocol(_) => refusal,
+            Unavailable::Refused { .. } | Unavailable::Protocol(_) | Unavailable::Tls { .. } => refusal,
             Unavailable::Unsuitable { .. } => {
                 refusal.hint("Is a fail-over under way? Trying again later works.")
             }
@@ -359,6 +372,23 @@ impl Refusal {
     pub(crate) fn too_many_encryption_requests() -> Self {
         let message = "encryption was asked for again after it had been refused";
         Self::new(SqlState::PROTOCOL_VIOLATION, message)
+    }
+
+    pub(crate) fn data_before_tls() -> Self {
+        let message = "unencrypted data came behind the request for TLS";
+        Self::new(SqlState::PROTOCOL_VIOLATION, message)
+            .hint("That is a fault of the client, or somebody in between has put it there.")
+    }
+
+    pub(crate) fn no_alpn() -> Self {
+        let message = "a direct TLS connection must name the protocol (ALPN) postgresql";
+        Self::new(SqlState::PROTOCOL_VIOLATION, message)
+    }
+
+    pub(crate) fn tls_required() -> Self {
+        let message = "connections in the clear are not let in (tls_mode)";
+        Self::new(SqlState::INVALID_AUTHORIZATION, message)
+            .hint("Connect with sslmode=require or better.")
     }
 
     pub(crate) fn login_timeout() -> Self {

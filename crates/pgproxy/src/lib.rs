@@ -7,12 +7,15 @@
 //! - `session::expect` keeps the answers in step with what was asked.
 #![forbid(unsafe_code)]
 
+mod auth;
 mod buffer;
 mod cancel;
 mod client;
 mod config;
 mod databases;
 mod error;
+mod hashing;
+mod means;
 mod observe;
 mod pool;
 mod proxy;
@@ -25,10 +28,12 @@ mod tls;
 mod worker;
 
 pub use config::{
-    ANY, Config, Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, SessionAttrs, Timeouts,
-    User,
+    ANY, ChannelBindingMode, ClientTls, ClientTlsMode, Config, Database, DatabaseUrl,
+    DatabaseUrlError, Mode, Pooling, RootCertificates, ServerMethod, ServerTls, SessionAttrs,
+    SslMode, Timeouts, User,
 };
 pub use databases::Changes;
 pub use error::{Error, Unavailable};
 pub use pool::PoolSnapshot;
 pub use proxy::{Proxy, Stats};
+pub use tls::TlsError;

@@ -10,14 +10,16 @@ use paceline_pgwire::Limits;
 use paceline_sql::Statements;
 use tokio::sync::Semaphore;
 
+use crate::auth::{Authenticator, Credential};
 use crate::cancel::CancelKeys;
-use crate::client::{Authenticator, StatementTable};
+use crate::client::StatementTable;
 use crate::config::{Config, Database, Mode};
 use crate::databases::{Changes, Databases, Target};
 use crate::error::{Error, Unavailable};
+use crate::means::Means;
 use crate::pool::{Grant, PoolSnapshot};
-use crate::random::Random;
 use crate::settings::SettingsTable;
+use crate::tls;
 use crate::worker::{Mailbox, Worker, Workers};
 
 /// At home at no worker: the first one to take it moves it.
@@ -36,7 +38,8 @@ pub struct Proxy {
     pub(crate) statements: StatementTable,
     pub(crate) cancel_keys: Arc<CancelKeys>,
     pub(crate) authenticator: Authenticator,
-    pub(crate) random: Random,
+    pub(crate) acceptor: tls::Acceptor,
+    pub(crate) means: Arc<Means>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) client_limits: Limits,
@@ -77,17 +80,18 @@ impl Proxy {
         statements: Arc<Statements>,
     ) -> Result<Arc<Self>, Error> {
         check(&config)?;
-        let random = Random::open().map_err(Error::Random)?;
+        let means = Arc::new(Means::new().map_err(Error::Start)?);
         let authenticator =
-            Authenticator::new(config.main_url(), &random).map_err(Error::Random)?;
+            Authenticator::new(config.main_url(), &means.random).map_err(Error::Start)?;
         let settings = SettingsTable::new();
         Ok(Arc::new(Self {
-            databases: Databases::new(config.clone(), settings.neutral()),
+            databases: Databases::new(config.clone(), settings.neutral(), Arc::clone(&means)),
             settings,
             statements: StatementTable::new(),
             cancel_keys: CancelKeys::new(),
             authenticator,
-            random,
+            acceptor: tls::Acceptor::new(&config.client_tls)?,
+            means,
             workers: Workers::new(config.workers),
             mailboxes: (0..config.workers).map(|_| Mailbox::default()).collect(),
             client_limits: Limits::frontend(config.statement_bytes_max),
@@ -112,7 +116,7 @@ impl Proxy {
         };
         let (server, settings) = (&main.server, main.settings());
         match self.config.mode {
-            Mode::Observe if server.url().password.is_none() => {
+            Mode::Observe if server.credential() == Credential::None => {
                 server.connect_in_time(&settings).await.map(drop)
             }
             Mode::Observe => server.open(&settings, NO_WORKER).await.map(drop),
@@ -156,7 +160,23 @@ impl Proxy {
     /// As [`Proxy::new`]. Then nothing has changed.
     pub fn reload(&self, config: Config) -> Result<Changes, Error> {
         check(&config)?;
-        Ok(self.databases.reload(config))
+        self.acceptor.reload(&config.client_tls)?;
+        let changes = self.databases.reload(config);
+        if let Err(error) = self.means.connectors.reload() {
+            tracing::warn!(%error, "TLS with servers goes on as it was.");
+        }
+        Ok(changes)
+    }
+
+    /// Reads the certificates of both sides again, from the same files. Connections that are there go on with what they have.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a file. What it was read from then stays in force.
+    pub fn reload_tls(&self) -> Result<(), Error> {
+        let clients = self.acceptor.reload(&self.config().client_tls);
+        let servers = self.means.connectors.reload();
+        clients.and(servers).map_err(Error::from)
     }
 
     /// The pools and their numbers. In observe mode, the connections of the clients.

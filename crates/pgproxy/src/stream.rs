@@ -26,6 +26,14 @@ pub(crate) enum DetachedStream {
 }
 
 impl Stream {
+    /// What it is encrypted with.
+    pub(crate) fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(stream),
+        }
+    }
+
     /// Ready when a read will not wait.
     pub(crate) fn poll_read_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -90,10 +90,13 @@ pub enum Error {
         "the login must be bound to the TLS connection (channel_binding=require), and the server does not offer that"
     )]
     Unbound,
+    /// The server asked for a method that the configuration does not allow.
+    #[error("the server asks for {0} authentication, which require_auth does not name")]
+    ForbiddenMethod(&'static str),
     /// The server asked for the password itself where others could read it.
     #[error(
-        "the server asks for the password in the clear on an unencrypted connection; use TLS (sslmode), or SCRAM on the \
-         server"
+        "the server asks for the password in the clear on an unencrypted connection; use TLS (sslmode) or \
+         SCRAM, or allow it with require_auth=password in the URL"
     )]
     WouldTellPassword,
     /// The server asked for what only the password itself can answer.
@@ -142,6 +145,7 @@ impl Error {
             Error::Scram(_) | Error::OutOfOrder(_) => Fault::Server,
             Error::UnsupportedMethod(_)
             | Error::Unbound
+            | Error::ForbiddenMethod(_)
             | Error::WouldTellPassword
             | Error::NoClearPassword
             | Error::OtherVerifier

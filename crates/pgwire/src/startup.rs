@@ -14,6 +14,8 @@ pub const PACKET_BYTES_MAX: usize = 10_004;
 pub const SECRET_BYTES_MAX: usize = 256;
 /// The answer to SSLRequest and GSSENCRequest that means no: the client goes on in the clear, or leaves.
 pub const REFUSE_ENCRYPTION: u8 = b'N';
+/// The answer to SSLRequest that means yes: the client's handshake follows.
+pub const ACCEPT_ENCRYPTION: u8 = b'S';
 
 const CODE_SSL: u32 = 80_877_103;
 const CODE_GSS: u32 = 80_877_104;

@@ -1,6 +1,5 @@
 //! Client connections: how they begin, and what is known about each.
 
-mod auth;
 mod portals;
 pub(crate) mod startup;
 mod statements;
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use paceline_journal::ConnectionId;
 use paceline_pgwire::Reader;
 
-pub(crate) use auth::{Authenticator, Verdict};
 pub(crate) use portals::{Portal, Portals};
 pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, StatementTable};
 

@@ -5,12 +5,17 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use paceline_pgwire::startup::{PACKET_BYTES_MAX, Packet, REFUSE_ENCRYPTION, Startup};
+use paceline_pgwire::auth::ChannelBinding;
+use paceline_pgwire::startup::{
+    ACCEPT_ENCRYPTION, PACKET_BYTES_MAX, Packet, REFUSE_ENCRYPTION, Startup,
+};
 use paceline_pgwire::{Limits, Message, Piece, Reader};
+use rustls::{ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Client, ClientStatements, Verdict};
+use super::{Client, ClientStatements};
+use crate::auth::{Credential, Identity, Verdict};
 use crate::buffer::{Inbox, Outbox};
 use crate::config::Mode;
 use crate::databases::{Admission, Target};
@@ -19,18 +24,33 @@ use crate::observe;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stream::Stream;
+use crate::tls::{self, Accepting, TlsStream};
 use crate::worker::{Seat, Worker};
 
 /// Requests for encryption that a client may make before it goes on in the clear: one of each kind, as in Postgres.
 const ENCRYPTION_REQUESTS_MAX: usize = 2;
 
+/// The first byte of a TLS handshake, which no startup packet can begin with: it would be far too long.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// A connection that has not said yet what it wants.
 pub(crate) struct Arrival {
     pub(crate) worker: Rc<Worker>,
     pub(crate) stream: Stream,
+    /// What is known of the client's side of TLS, if it is encrypted.
+    pub(crate) encryption: Option<Encryption>,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) seat: Seat,
+}
+
+/// What a client's TLS says of it.
+#[derive(Debug, Default)]
+pub(crate) struct Encryption {
+    /// What its login can be bound to.
+    pub(crate) binding: Option<ChannelBinding>,
+    /// Whom its certificate names, which was checked.
+    pub(crate) common_name: Option<String>,
 }
 
 /// What a connection wants.
@@ -61,6 +81,7 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
     let mut arrival = Arrival {
         worker,
         stream: Stream::Plain(stream),
+        encryption: None,
         inbox,
         outbox,
         seat,
@@ -90,18 +111,29 @@ impl Arrival {
     async fn greet(&mut self) -> Result<Wish, Failure> {
         let mut encryption_requests = 0;
         loop {
+            if encryption_requests == 0 && self.inbox.bytes().first() == Some(&TLS_HANDSHAKE) {
+                self.begin_tls_at_once().await?;
+                encryption_requests = ENCRYPTION_REQUESTS_MAX;
+                continue;
+            }
             let parsed = Packet::parse(self.inbox.bytes());
             let parsed = parsed.map_err(|error| Refusal::client_protocol(&error))?;
             match parsed {
                 None => self.fill(PACKET_BYTES_MAX).await?,
-                Some((Packet::SslRequest | Packet::GssEncRequest, len)) => {
+                Some((request @ (Packet::SslRequest | Packet::GssEncRequest), len)) => {
+                    let is_for_tls = request == Packet::SslRequest;
                     self.inbox.consume(len);
                     encryption_requests += 1;
-                    if encryption_requests > ENCRYPTION_REQUESTS_MAX {
+                    if encryption_requests > ENCRYPTION_REQUESTS_MAX || self.encryption.is_some() {
                         return Err(Refusal::too_many_encryption_requests().into());
                     }
-                    self.outbox.put(&[REFUSE_ENCRYPTION]);
-                    self.flush().await?;
+                    let accepting = self.worker.proxy.acceptor.current();
+                    if let (true, Some(config)) = (is_for_tls, &accepting.config) {
+                        self.begin_tls(config, &accepting).await?;
+                    } else {
+                        self.outbox.put(&[REFUSE_ENCRYPTION]);
+                        self.flush().await?;
+                    }
                 }
                 Some((Packet::CancelRequest(request), len)) => {
                     let proxy = &self.worker.proxy;
@@ -118,6 +150,57 @@ impl Arrival {
         }
     }
 
+    /// TLS, asked for in the clear.
+    async fn begin_tls(
+        &mut self,
+        config: &Arc<ServerConfig>,
+        accepting: &Accepting,
+    ) -> Result<(), Failure> {
+        // What was sent ahead in the clear would count as encrypted later, whoever has put it there.
+        if !self.inbox.is_empty() {
+            return Err(Refusal::data_before_tls().into());
+        }
+        self.outbox.put(&[ACCEPT_ENCRYPTION]);
+        self.flush().await?;
+        self.shake_hands(config, accepting, &[]).await
+    }
+
+    /// TLS from the first byte, which has come.
+    async fn begin_tls_at_once(&mut self) -> Result<(), Failure> {
+        let accepting = self.worker.proxy.acceptor.current();
+        // What we could say in the clear, nobody would understand.
+        let config = accepting.config.as_ref().ok_or(Failure::Gone)?;
+        let early = self.inbox.bytes().to_vec();
+        self.inbox.consume(early.len());
+        self.shake_hands(config, &accepting, &early).await?;
+        // Without it, a client could be lured here that means to speak another protocol.
+        match self.stream.tls().and_then(TlsStream::protocol) {
+            Some(tls::ALPN) => Ok(()),
+            _ => Err(Refusal::no_alpn().into()),
+        }
+    }
+
+    async fn shake_hands(
+        &mut self,
+        config: &Arc<ServerConfig>,
+        accepting: &Accepting,
+        early: &[u8],
+    ) -> Result<(), Failure> {
+        let connection = ServerConnection::new(Arc::clone(config)).map_err(|_| Failure::Gone)?;
+        let hashing = &self.worker.proxy.means.hashing;
+        let shaken = tls::handshake(&mut self.stream, connection.into(), early, hashing).await;
+        if let Err(error) = shaken {
+            tracing::debug!(%error, "A TLS handshake with a client failed.");
+            return Err(Failure::Gone);
+        }
+        let certificate = self.stream.tls().and_then(TlsStream::peer_certificate);
+        self.encryption = Some(Encryption {
+            binding: accepting.binding.clone(),
+            common_name: certificate.and_then(tls::common_name),
+        });
+        Ok(())
+    }
+
     async fn start(&mut self, packet_bytes: usize) -> Result<Wish, Failure> {
         let proxy = Arc::clone(&self.worker.proxy);
         let config = proxy.config();
@@ -126,6 +209,9 @@ impl Arrival {
         }
         if proxy.workers.clients_total() > config.clients_max {
             return Err(Refusal::too_many_clients(config.clients_max).into());
+        }
+        if self.encryption.is_none() && proxy.acceptor.current().is_required() {
+            return Err(Refusal::tls_required().into());
         }
         if config.mode == Mode::Observe {
             return Ok(Wish::Observed(packet_bytes));
@@ -141,14 +227,18 @@ impl Arrival {
         self.inbox.consume(packet_bytes);
         let verdict = proxy
             .authenticator
-            .begin(&user, &proxy.random, self.outbox.buf());
+            .begin(&user, &proxy.means.random, self.outbox.buf());
         let outcome = self.authenticate(verdict).await;
         if let (Err(Failure::Refused(_)), Ok(peer)) = (&outcome, self.stream.peer_addr()) {
             proxy.authenticator.note_refusal(&user, peer);
         }
         outcome?;
-        let target = proxy.databases.target(&database, &user, None)?;
-        let admission = proxy.databases.admit(&database, &user)?;
+        let identity = Identity {
+            user,
+            credential: Credential::None,
+        };
+        let target = proxy.databases.target(&database, &identity)?;
+        let admission = proxy.databases.admit(&database, &identity.user)?;
         Ok(Wish::Session(target, admission, settings?))
     }
 
@@ -181,7 +271,7 @@ impl Arrival {
         settings: Arc<Settings>,
     ) -> Option<Session> {
         let proxy = Arc::clone(&self.worker.proxy);
-        let cancelable = proxy.cancel_keys.register(&proxy.random).ok()?;
+        let cancelable = proxy.cancel_keys.register(&proxy.means.random).ok()?;
         let client = Client {
             stream: self.stream,
             inbox: self.inbox,

@@ -2,6 +2,7 @@
 
 mod database;
 mod limits;
+mod tls;
 mod url;
 mod user;
 
@@ -10,6 +11,10 @@ use std::time::Duration;
 
 pub use database::{ANY, Database};
 pub use limits::Timeouts;
+pub use tls::{
+    ChannelBindingMode, ClientTls, ClientTlsMode, RootCertificates, ServerMethod, ServerTls,
+    SslMode,
+};
 pub use url::{DatabaseUrl, DatabaseUrlError, SessionAttrs};
 pub use user::User;
 
@@ -88,6 +93,8 @@ pub struct Config {
     pub clients_max: usize,
     /// The longest statement text that is accepted, and the most that all named statements of one client may add up to.
     pub statement_bytes_max: usize,
+    /// What clients get that ask for TLS.
+    pub client_tls: ClientTls,
     /// How long a client may take from its connection to its authentication.
     pub login_timeout: Duration,
     /// Whether the trace comment is left in the text that the server gets. Off, statements that differ in nothing else
@@ -126,6 +133,7 @@ impl Default for Config {
             client_statements_max: 10_000,
             clients_max: 10_000,
             statement_bytes_max: 64 * 1024 * 1024,
+            client_tls: ClientTls::default(),
             login_timeout: Duration::from_secs(30),
             forward_trace_comment: false,
             workers: 1,

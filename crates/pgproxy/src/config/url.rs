@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::tls::{Options, ServerTls};
+
 /// Where the database is and who we are there: `postgres://user:password@host:port/database`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
@@ -22,6 +24,8 @@ pub struct DatabaseUrl {
     pub session_attrs: SessionAttrs,
     /// The database's name.
     pub database: String,
+    /// Whether and how connections are encrypted.
+    pub tls: ServerTls,
 }
 
 /// What a server must be to be used: `target_session_attrs` in the URL, as libpq means it.
@@ -61,7 +65,7 @@ impl DatabaseUrl {
         let (rest, query) = rest
             .split_once('?')
             .map_or((rest, ""), |(rest, query)| (rest, query));
-        let session_attrs = check_query(query)?;
+        let (session_attrs, tls) = read_query(query)?;
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, address) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = match credentials.split_once(':') {
@@ -90,6 +94,7 @@ impl DatabaseUrl {
             also,
             session_attrs,
             database,
+            tls,
         })
     }
 }
@@ -118,6 +123,7 @@ impl Default for DatabaseUrl {
             also: Vec::new(),
             session_attrs: SessionAttrs::Any,
             database: "postgres".to_owned(),
+            tls: ServerTls::default(),
         }
     }
 }
@@ -188,22 +194,18 @@ fn split_address(address: &str) -> Result<(String, u16), DatabaseUrlError> {
     Ok((host.to_owned(), port))
 }
 
-/// No option changes what we do yet; one that asks for something must not be ignored in silence.
-fn check_query(query: &str) -> Result<SessionAttrs, DatabaseUrlError> {
-    let mut session_attrs = SessionAttrs::Any;
+/// What stands behind the `?`, as libpq means it. An option that we do not know must not be ignored in silence.
+fn read_query(query: &str) -> Result<(SessionAttrs, ServerTls), DatabaseUrlError> {
+    let (mut session_attrs, mut options) = (SessionAttrs::Any, Options::default());
     for option in query.split('&').filter(|option| !option.is_empty()) {
-        match option.split_once('=') {
-            Some(("target_session_attrs", attrs)) => session_attrs = SessionAttrs::parse(attrs)?,
-            Some(("sslmode", "disable" | "allow" | "prefer")) => {}
-            Some(("sslmode", mode)) => {
-                return Err(wrong(format!(
-                    "sslmode={mode} asks for TLS to the database, which is not supported yet"
-                )));
-            }
-            _ => return Err(wrong(format!("the option '{option}' is not supported"))),
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = decode(value, name)?;
+        match name {
+            "target_session_attrs" => session_attrs = SessionAttrs::parse(&value)?,
+            _ => options.set(name, value).map_err(wrong)?,
         }
     }
-    Ok(session_attrs)
+    Ok((session_attrs, options.finish().map_err(wrong)?))
 }
 
 fn decode(text: &str, what: &str) -> Result<String, DatabaseUrlError> {
@@ -298,8 +300,9 @@ mod tests {
         };
         check("http://x", "begins with postgres://");
         check("postgres://h:70000/d", "'70000' is not a port");
-        check("postgres://h/d?sslmode=require", "TLS");
-        check("postgres://h/d?options=x", "'options=x' is not supported");
+        check("postgres://h/d?sslmode=on", "not 'on'");
+        check("postgres://h/d?sslmode=verify-full", "sslrootcert");
+        check("postgres://h/d?options=x", "'options' is not supported");
         check("postgres://u%zz@h/d", "two hexadecimal digits");
         check("postgres://a,b:x/d", "'x' is not a port");
         check(

@@ -20,8 +20,11 @@ pub use reload::Changes;
 pub(crate) use shared::Admission;
 pub(crate) use target::{Target, TargetSettings};
 
+use crate::auth::{Credential, Identity};
 use crate::config::{Config, Database};
 use crate::error::Refusal;
+use crate::means::Means;
+use crate::server::Server;
 use crate::settings::Settings;
 use shared::Shared;
 
@@ -34,6 +37,7 @@ const UNUSED_KEPT: Duration = Duration::from_secs(60);
 pub(crate) struct Databases {
     /// The settings of a new server connection.
     neutral: Arc<Settings>,
+    means: Arc<Means>,
     inner: Mutex<Inner>,
 }
 
@@ -58,9 +62,10 @@ struct Entry {
 
 impl Databases {
     /// The directory of a configuration, with the target of its main database, if its role is known.
-    pub(crate) fn new(config: Config, neutral: Arc<Settings>) -> Self {
+    pub(crate) fn new(config: Config, neutral: Arc<Settings>, means: Arc<Means>) -> Self {
         let databases = Self {
             neutral,
+            means,
             inner: Mutex::new(Inner {
                 shared: Shared::new(&config),
                 config: Arc::new(config),
@@ -76,8 +81,8 @@ impl Databases {
         Arc::clone(&self.lock().config)
     }
 
-    /// What a client gets that has logged in as this user and asks for this database. The password is the user's own; it is
-    /// given to the server when the database's URL names no role that all clients share.
+    /// What a client gets that has proved who it is and asks for this database. When the database's URL names no role that all
+    /// clients share, the server is given what the client has proved.
     ///
     /// # Errors
     ///
@@ -85,14 +90,13 @@ impl Databases {
     pub(crate) fn target(
         &self,
         database: &str,
-        user: &str,
-        password: Option<&str>,
+        identity: &Identity,
     ) -> Result<Arc<Target>, Refusal> {
         let mut inner = self.lock();
         let config = Arc::clone(&inner.config);
         let found = config.database(database);
         let found = found.ok_or_else(|| Refusal::unknown_database(database))?;
-        self.get(&mut inner, &config, found, database, user, password)
+        self.get(&mut inner, &config, found, database, identity)
     }
 
     /// Counts a client in that is about to get a target.
@@ -117,8 +121,11 @@ impl Databases {
         } else {
             &main.name
         };
-        let password = url.password.as_deref();
-        let target = self.get(&mut inner, &config, main, name, &url.user, password);
+        let identity = Identity {
+            user: url.user.clone(),
+            credential: Credential::None,
+        };
+        let target = self.get(&mut inner, &config, main, name, &identity);
         target.ok()
     }
 
@@ -128,22 +135,25 @@ impl Databases {
         config: &Config,
         database: &Database,
         name: &str,
-        user: &str,
-        password: Option<&str>,
+        identity: &Identity,
     ) -> Result<Arc<Target>, Refusal> {
         let mut url = database.url_of(name);
-        if !url.names_user && user != url.user {
-            user.clone_into(&mut url.user);
-            url.password = password.map(ToOwned::to_owned);
-        }
+        let credential = if url.names_user {
+            Credential::of_password(url.password.as_deref())
+        } else {
+            identity.user.clone_into(&mut url.user);
+            identity.credential.clone()
+        };
         let key = Key {
             database: name.to_owned(),
             user: url.user.clone(),
         };
         if let Some(entry) = inner.targets.get_mut(&key) {
             entry.unused_since = None;
-            // A password that has changed since.
-            entry.target.server.change_password(&url.password);
+            // A password that has changed since. Who has proved nothing says nothing of passwords.
+            if credential != Credential::None {
+                entry.target.server.change_credential(&credential);
+            }
             return Ok(Arc::clone(&entry.target));
         }
         if inner.targets.len() >= TARGETS_MAX {
@@ -156,7 +166,9 @@ impl Databases {
         }
         let settings = TargetSettings::new(config, database, config.user(&url.user));
         let budgets = inner.shared.budgets(config, name, &url.user);
-        let target = Target::new(&key, url, settings, Arc::clone(&self.neutral), &budgets);
+        let (neutral, means) = (Arc::clone(&self.neutral), Arc::clone(&self.means));
+        let server = Server::new(url, credential, neutral, means);
+        let target = Target::new(&key, server, settings, &budgets);
         let entry = Entry {
             target: Arc::clone(&target),
             unused_since: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::target::TargetSettings;
 use super::{Databases, Key};
+use crate::auth::Credential;
 use crate::config::{ANY, Config};
 
 /// What a reload has changed.
@@ -44,13 +45,15 @@ impl Databases {
                 target.pool.close_idle();
                 continue;
             }
-            if url.user != key.user {
+            let credential = if url.names_user {
+                Credential::of_password(url.password.as_deref())
+            } else {
                 key.user.clone_into(&mut url.user);
-                let user = new.user(&key.user).and_then(|user| user.password.clone());
-                url.password = user.or_else(|| target.server.url().password.clone());
-            }
+                // Whoever logs in next brings what holds then.
+                target.server.credential()
+            };
             let settings = TargetSettings::new(&new, database, new.user(&key.user));
-            if target.change(url, settings) {
+            if target.change(url, credential, settings) {
                 let Key { database, user } = key;
                 changes.changed.push(format!("{database}/{user}"));
             }

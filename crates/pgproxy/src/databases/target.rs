@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Key;
 use super::doubt::Doubt;
+use crate::auth::Credential;
 use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
 use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
 use crate::server::{Circuit, Opened, Reported, Server};
@@ -109,16 +110,15 @@ impl TargetSettings {
 impl Target {
     pub(super) fn new(
         key: &Key,
-        url: DatabaseUrl,
+        server: Server,
         settings: TargetSettings,
-        neutral: Arc<Settings>,
         budgets: &[Arc<Budget<Opened>>],
     ) -> Arc<Self> {
         Arc::new(Self {
             database: key.database.clone(),
             user: key.user.clone(),
             pool: Pool::new(settings.limits, budgets, Clock::System),
-            server: Server::new(url, neutral),
+            server,
             circuit: Circuit::default(),
             time_limits: TimeLimits::new(&settings.timeouts),
             settings: Mutex::new(Arc::new(settings)),
@@ -145,8 +145,13 @@ impl Target {
 
     /// Something else holds from now on. Connections that were opened with other credentials, or elsewhere, go when they
     /// come back. Says whether anything is new.
-    pub(super) fn change(&self, url: DatabaseUrl, settings: TargetSettings) -> bool {
-        let is_elsewhere = self.server.change(url);
+    pub(super) fn change(
+        &self,
+        url: DatabaseUrl,
+        credential: Credential,
+        settings: TargetSettings,
+    ) -> bool {
+        let is_elsewhere = self.server.change(url, credential);
         if is_elsewhere {
             self.pool.retire();
         }

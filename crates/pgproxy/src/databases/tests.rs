@@ -20,7 +20,21 @@ fn config(databases: &[(&str, &str)]) -> Config {
 }
 
 fn directory(config: Config) -> Databases {
-    Databases::new(config, SettingsTable::new().neutral())
+    let means = Arc::new(Means::new().unwrap());
+    Databases::new(config, SettingsTable::new().neutral(), means)
+}
+
+fn get(
+    databases: &Databases,
+    name: &str,
+    user: &str,
+    password: Option<&str>,
+) -> Result<Arc<Target>, Refusal> {
+    let identity = Identity {
+        user: user.into(),
+        credential: Credential::of_password(password),
+    };
+    databases.target(name, &identity)
 }
 
 fn names(databases: &Databases) -> Vec<String> {
@@ -33,10 +47,10 @@ fn names(databases: &Databases) -> Vec<String> {
 fn one_url_is_one_target_from_the_start() {
     let databases = directory(config(&[("app", "postgres://me:x@h/app")]));
     assert_eq!(names(&databases), ["app/me"]);
-    let target = databases.target("app", "me", None).unwrap();
+    let target = get(&databases, "app", "me", None).unwrap();
     assert!(Arc::ptr_eq(&target, &databases.main().unwrap()));
     assert_eq!(target.server.url().password.as_deref(), Some("x"));
-    let refusal = databases.target("other", "me", None).err().unwrap();
+    let refusal = get(&databases, "other", "me", None).err().unwrap();
     assert_eq!(
         refusal.sqlstate,
         paceline_pgwire::SqlState::INVALID_CATALOG_NAME
@@ -49,17 +63,16 @@ fn users_share_the_role_of_the_url_or_have_their_own() {
         ("shared", "postgres://role:x@h/a"),
         ("own", "postgres://h/b"),
     ]));
-    let target = |name, user| databases.target(name, user, Some("pw")).unwrap();
+    let target = |name, user| get(&databases, name, user, Some("pw")).unwrap();
     assert!(Arc::ptr_eq(
         &target("shared", "ann"),
         &target("shared", "bob")
     ));
     assert!(!Arc::ptr_eq(&target("own", "ann"), &target("own", "bob")));
-    let url = target("own", "ann").server.url();
-    assert_eq!(
-        (&*url.user, url.password.as_deref(), &*url.database),
-        ("ann", Some("pw"), "b")
-    );
+    let server = &target("own", "ann").server;
+    let url = server.url();
+    assert_eq!((&*url.user, &*url.database), ("ann", "b"));
+    assert_eq!(server.credential(), Credential::of_password(Some("pw")));
     assert_eq!(names(&databases), ["own/ann", "own/bob", "shared/role"]);
 }
 
@@ -69,16 +82,11 @@ fn any_name_leads_to_the_database_of_that_name() {
         ("app", "postgres://u@h/app"),
         (crate::config::ANY, "postgres://v@other/ignored"),
     ]));
-    let target = databases.target("some", "x", None).unwrap();
+    let target = get(&databases, "some", "x", None).unwrap();
     let url = target.server.url();
     assert_eq!((&*url.host, &*url.database), ("other", "some"));
     assert_eq!(
-        databases
-            .target("app", "x", None)
-            .unwrap()
-            .server
-            .url()
-            .host,
+        get(&databases, "app", "x", None).unwrap().server.url().host,
         "h"
     );
 }
@@ -90,12 +98,12 @@ fn what_nobody_uses_is_forgotten_and_there_is_a_bound() {
         ("*", "postgres://h/"),
     ]));
     let start = Instant::now();
-    let held = databases.target("held", "u", None).unwrap();
+    let held = get(&databases, "held", "u", None).unwrap();
     for number in 0..TARGETS_MAX - 2 {
-        databases.target(&format!("db{number}"), "u", None).unwrap();
+        get(&databases, &format!("db{number}"), "u", None).unwrap();
     }
     assert_eq!(databases.targets().len(), TARGETS_MAX);
-    databases.target("one more", "u", None).unwrap();
+    get(&databases, "one more", "u", None).unwrap();
     assert_eq!(names(&databases), ["app/u", "held/u", "one more/u"]);
     drop(databases.main());
     databases.forget_unused(start);
@@ -104,15 +112,15 @@ fn what_nobody_uses_is_forgotten_and_there_is_a_bound() {
     drop(held);
 
     let all: Vec<_> = (0..TARGETS_MAX - 1)
-        .map(|number| databases.target(&format!("db{number}"), "u", None).unwrap())
+        .map(|number| get(&databases, &format!("db{number}"), "u", None).unwrap())
         .collect();
-    let refusal = databases.target("too many", "u", None).err().unwrap();
+    let refusal = get(&databases, "too many", "u", None).err().unwrap();
     assert!(
         refusal.message.contains("too many different databases"),
         "{refusal:?}"
     );
     drop(all);
-    assert!(databases.target("too many", "u", None).is_ok());
+    assert!(get(&databases, "too many", "u", None).is_ok());
 }
 
 #[test]
@@ -128,7 +136,7 @@ fn a_user_is_stronger_than_its_database_which_is_stronger_than_the_default() {
     }];
     let databases = directory(config);
     let limits = |user| {
-        let settings = databases.target("app", user, None).unwrap().settings();
+        let settings = get(&databases, "app", user, None).unwrap().settings();
         (settings.limits.size, settings.pooling)
     };
     assert_eq!(limits("ann"), (2, Pooling::Session));
@@ -143,7 +151,7 @@ fn a_reload_changes_targets_in_place() {
         ("same", "postgres://u:p@h/same"),
     ]));
     let [app, gone, same] =
-        ["app", "gone", "same"].map(|name| databases.target(name, "u", None).unwrap());
+        ["app", "gone", "same"].map(|name| get(&databases, name, "u", None).unwrap());
     let changes = databases.reload(config(&[
         ("app", "postgres://u:new@elsewhere/app"),
         ("same", "postgres://u:p@h/same"),
@@ -161,12 +169,12 @@ fn a_reload_changes_targets_in_place() {
     assert_eq!(app.server.url().host, "elsewhere");
     assert!(Arc::ptr_eq(
         &app,
-        &databases.target("app", "u", None).unwrap()
+        &get(&databases, "app", "u", None).unwrap()
     ));
     assert!(Arc::ptr_eq(
         &same,
-        &databases.target("same", "u", None).unwrap()
+        &get(&databases, "same", "u", None).unwrap()
     ));
-    assert!(databases.target("gone", "u", None).is_err());
+    assert!(get(&databases, "gone", "u", None).is_err());
     assert_eq!(gone.server.url().host, "h", "its clients go on");
 }

@@ -4,6 +4,7 @@
 mod tap;
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -70,7 +71,7 @@ pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
         Ok(server) => server,
         Err(refusal) => return arrival.tell(&refusal).await,
     };
-    let Ok(cancelable) = proxy.cancel_keys.register(&proxy.random) else {
+    let Ok(cancelable) = proxy.cancel_keys.register(&proxy.means.random) else {
         return;
     };
     let packet = &arrival.inbox.bytes()[..packet_bytes];
@@ -118,7 +119,7 @@ pub(crate) async fn relay_cancel(proxy: &Arc<Proxy>, packet: &[u8]) {
     let relayed = timeout(CANCEL_TIMEOUT, async {
         let settings = target.settings();
         let connected = target.server.connect_in_time(&settings).await;
-        let mut server = connected.map_err(|error| std::io::Error::other(error.to_string()))?;
+        let mut server = connected.map_err(|error| io::Error::other(error.to_string()))?;
         server.write_all(packet).await?;
         // It closes when the signal is sent.
         server.read(&mut [0]).await

@@ -7,13 +7,16 @@ use std::time::Duration;
 use paceline_pgwire::startup::write_startup;
 use tokio::time::timeout;
 
-use super::auth::{self, Failure};
+use super::auth::{self, DerivedKeys, Failure};
 use super::connection::{CancelKey, Fresh, ServerConnection};
+use super::dial::{self, Dialled, Way};
 use super::hosts::{Hosts, telling};
+use crate::auth::Credential;
 use crate::buffer::{Inbox, Outbox};
 use crate::config::DatabaseUrl;
 use crate::databases::TargetSettings;
 use crate::error::Unavailable;
+use crate::means::Means;
 use crate::settings::Settings;
 use crate::stream::Stream;
 
@@ -22,19 +25,45 @@ const LIFETIME_JITTER: f32 = 0.1;
 
 /// Where server connections come from.
 pub(crate) struct Server {
-    url: Mutex<Arc<DatabaseUrl>>,
+    known: Mutex<Arc<Known>>,
     neutral: Arc<Settings>,
+    means: Arc<Means>,
+    derived: DerivedKeys,
     hosts: Hosts,
+}
+
+/// Where a server is, and how we log in there.
+#[derive(Clone, PartialEq, Eq)]
+struct Known {
+    url: DatabaseUrl,
+    credential: Credential,
 }
 
 /// A connection with a session at its other end.
 pub(crate) type Opened = Box<ServerConnection>;
 
+/// One attempt at one host.
+struct Attempt<'a> {
+    /// With this host alone.
+    url: &'a DatabaseUrl,
+    credential: &'a Credential,
+    settings: &'a TargetSettings,
+    worker: usize,
+    limit: Duration,
+}
+
 impl Server {
-    pub(crate) fn new(url: DatabaseUrl, neutral: Arc<Settings>) -> Self {
+    pub(crate) fn new(
+        url: DatabaseUrl,
+        credential: Credential,
+        neutral: Arc<Settings>,
+        means: Arc<Means>,
+    ) -> Self {
         Self {
-            url: Mutex::new(Arc::new(url)),
+            known: Mutex::new(Arc::new(Known { url, credential })),
             neutral,
+            means,
+            derived: DerivedKeys::default(),
             hosts: Hosts::default(),
         }
     }
@@ -45,25 +74,31 @@ impl Server {
     }
 
     /// Where it is now.
-    pub(crate) fn url(&self) -> Arc<DatabaseUrl> {
-        Arc::clone(&self.lock())
+    pub(crate) fn url(&self) -> DatabaseUrl {
+        self.lock().url.clone()
+    }
+
+    /// What it is given now.
+    pub(crate) fn credential(&self) -> Credential {
+        self.lock().credential.clone()
     }
 
     /// It is elsewhere from now on, or wants other credentials. Says whether that is so.
-    pub(crate) fn change(&self, url: DatabaseUrl) -> bool {
+    pub(crate) fn change(&self, url: DatabaseUrl, credential: Credential) -> bool {
         let mut known = self.lock();
-        let is_other = **known != url;
+        let new = Known { url, credential };
+        let is_other = **known != new;
         if is_other {
-            *known = Arc::new(url);
+            *known = Arc::new(new);
         }
         is_other
     }
 
-    /// The password is this one now.
-    pub(crate) fn change_password(&self, password: &Option<String>) {
+    /// The credential is this one now.
+    pub(crate) fn change_credential(&self, credential: &Credential) {
         let mut known = self.lock();
-        if known.password != *password {
-            Arc::make_mut(&mut known).password.clone_from(password);
+        if known.credential != *credential {
+            Arc::make_mut(&mut known).credential.clone_from(credential);
         }
     }
 
@@ -73,12 +108,19 @@ impl Server {
         settings: &TargetSettings,
         worker: usize,
     ) -> Result<Opened, Unavailable> {
-        let (url, limit) = (self.url(), settings.connect_timeout);
-        let hosts = self.hosts.of(&url);
+        let (known, limit) = (Arc::clone(&self.lock()), settings.connect_timeout);
+        let hosts = self.hosts.of(&known.url);
         let each = limit / hosts.len() as u32;
         let mut failure = None;
         for (number, url) in hosts {
-            match self.open_at(&url, settings, worker, each).await {
+            let attempt = Attempt {
+                url: &url,
+                credential: &known.credential,
+                settings,
+                worker,
+                limit: each,
+            };
+            match self.open_at(&attempt).await {
                 Ok(opened) => {
                     self.hosts.found(number);
                     return Ok(opened);
@@ -87,21 +129,16 @@ impl Server {
             }
         }
         Err(failure.unwrap_or_else(|| Unavailable::Timeout {
-            place: place(&url),
+            place: place(&known.url),
             limit,
         }))
     }
 
     /// Opens a connection at one host, which must be what is asked for.
-    async fn open_at(
-        &self,
-        url: &DatabaseUrl,
-        settings: &TargetSettings,
-        worker: usize,
-        limit: Duration,
-    ) -> Result<Opened, Unavailable> {
+    async fn open_at(&self, attempt: &Attempt<'_>) -> Result<Opened, Unavailable> {
+        let Attempt { url, limit, .. } = *attempt;
         let opened = timeout(limit, async {
-            let mut opened = self.open_in_time(url, settings, worker, limit).await?;
+            let mut opened = self.open_in_some_way(attempt).await?;
             match opened.suits(url.session_attrs).await {
                 Ok(true) => Ok(opened),
                 Ok(false) => Err(Unavailable::Unsuitable {
@@ -120,7 +157,7 @@ impl Server {
         })
     }
 
-    /// Connects, no more.
+    /// Connects, no more: in the clear unless `sslmode` demands otherwise.
     pub(crate) async fn connect_in_time(
         &self,
         settings: &TargetSettings,
@@ -128,16 +165,22 @@ impl Server {
         let (url, limit) = (self.url(), settings.connect_timeout);
         let hosts = self.hosts.of(&url);
         let each = limit / hosts.len() as u32;
+        let way = match dial::ways(url.tls.mode) {
+            [Way::Tls] => Way::Tls,
+            _ => Way::Clear,
+        };
         let mut failure = None;
         for (number, url) in hosts {
-            let place = place(&url);
-            let error = match timeout(each, self.connect(&url, each)).await {
-                Ok(Ok(stream)) => {
+            let error = match timeout(each, self.dial(&url, way, each)).await {
+                Ok(Ok(dialled)) => {
                     self.hosts.found(number);
-                    return Ok(stream);
+                    return Ok(dialled.stream);
                 }
-                Ok(Err(source)) => Unavailable::Connect { place, source },
-                Err(_) => Unavailable::Timeout { place, limit: each },
+                Ok(Err(error)) => unavailable(&url, error),
+                Err(_) => Unavailable::Timeout {
+                    place: place(&url),
+                    limit: each,
+                },
             };
             failure = Some(telling(failure, error));
         }
@@ -147,29 +190,51 @@ impl Server {
         }))
     }
 
-    /// A bare connection to one host.
-    async fn connect(&self, url: &DatabaseUrl, limit: Duration) -> io::Result<Stream> {
-        let stream = self.hosts.reach(&url.host, url.port, limit).await?;
-        Ok(Stream::Plain(stream))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<DatabaseUrl>> {
-        self.url.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn open_in_time(
+    /// A connection to one host on which nothing was said yet but about TLS.
+    async fn dial(
         &self,
         url: &DatabaseUrl,
-        settings: &TargetSettings,
-        worker: usize,
+        way: Way,
         limit: Duration,
+    ) -> Result<Dialled, dial::Failure> {
+        let stream = self.hosts.reach(&url.host, url.port, limit).await?;
+        dial::dial(stream, url, way, &self.means).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries the ways that `sslmode` allows.
+    async fn open_in_some_way(&self, attempt: &Attempt<'_>) -> Result<Opened, Unavailable> {
+        let ways = dial::ways(attempt.url.tls.mode);
+        let mut first = None;
+        for (number, way) in ways.iter().enumerate() {
+            match self.open_in_one_way(attempt, *way).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) if number + 1 < ways.len() && another_way_may_help(*way, &error) => {
+                    first = Some(error);
+                }
+                // That the server does no TLS explains less than why it refused the connection without.
+                Err(Unavailable::Tls { .. }) if first.is_some() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(first.unwrap_or_else(|| Unavailable::Tls {
+            place: place(attempt.url),
+            reason: "no way to connect is left".to_owned(),
+        }))
+    }
+
+    async fn open_in_one_way(
+        &self,
+        attempt: &Attempt<'_>,
+        way: Way,
     ) -> Result<Opened, Unavailable> {
-        let failed = |source: io::Error| Unavailable::Connect {
-            place: place(url),
-            source,
-        };
-        let mut stream = self.connect(url, limit).await.map_err(failed)?;
-        let address = stream.peer_addr().map_err(failed)?;
+        let url = attempt.url;
+        let failed = |error: io::Error| unavailable(url, error.into());
+        let dialled = self.dial(url, way, attempt.limit).await;
+        let mut dialled = dialled.map_err(|failure| unavailable(url, failure))?;
         let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
         let DatabaseUrl { user, database, .. } = url;
         let parameters = [("user", user), ("database", database)];
@@ -179,25 +244,50 @@ impl Server {
                 "the names of user and database are too long",
             ))
         })?;
-        let welcome = auth::log_in(&mut stream, &mut inbox, &mut outbox, url).await;
+        let login = auth::Login {
+            url,
+            credential: attempt.credential,
+            channel: &dialled.channel,
+            means: &self.means,
+            derived: &self.derived,
+        };
+        let welcome = auth::log_in(&mut dialled.stream, &mut inbox, &mut outbox, &login).await;
         let welcome = welcome.map_err(|failure| match failure {
             Failure::Io(error) => failed(error),
             Failure::Refused(error) => error,
         })?;
         let jitter = 1.0 - fastrand::f32() * LIFETIME_JITTER;
         Ok(Box::new(ServerConnection::new(Fresh {
-            stream,
+            stream: dialled.stream,
             inbox,
             reported: welcome.reported,
             cancel_key: CancelKey {
-                address,
+                route: Arc::new(dialled.route),
                 process_id: welcome.process_id,
                 secret: welcome.secret.into(),
             },
             settings: Arc::clone(&self.neutral),
-            worker,
-            lifetime: settings.lifetime_max.mul_f32(jitter),
+            worker: attempt.worker,
+            lifetime: attempt.settings.lifetime_max.mul_f32(jitter),
         })))
+    }
+}
+
+/// Whether the server may think better of a connection that is encrypted, or that is not. `28000` is what it says when
+/// `pg_hba.conf` has no line for the kind of connection that it was.
+fn another_way_may_help(way: Way, error: &Unavailable) -> bool {
+    match error {
+        Unavailable::Refused { sqlstate, .. } => sqlstate == "28000",
+        Unavailable::Tls { .. } => way == Way::TlsIfOffered,
+        _ => false,
+    }
+}
+
+fn unavailable(url: &DatabaseUrl, failure: dial::Failure) -> Unavailable {
+    let place = place(url);
+    match failure {
+        dial::Failure::Io(source) => Unavailable::Connect { place, source },
+        dial::Failure::Tls(reason) => Unavailable::Tls { place, reason },
     }
 }
 

@@ -1,14 +1,13 @@
 //! One server connection, and all that is known about the session at its other end.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use paceline_pgwire::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::PreparedSet;
+use super::{PreparedSet, Route};
 use crate::buffer::{Inbox, Outbox};
 use crate::client::StatementId;
 use crate::pool::Pooled;
@@ -27,7 +26,7 @@ pub(crate) enum Status {
 /// How to cancel what a server process is doing.
 #[derive(Clone)]
 pub(crate) struct CancelKey {
-    pub(crate) address: SocketAddr,
+    pub(crate) route: Arc<Route>,
     pub(crate) process_id: u32,
     pub(crate) secret: Arc<[u8]>,
 }

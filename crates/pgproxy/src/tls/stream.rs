@@ -6,8 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustls::Connection;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::stream::Stream;
 
 /// What is encrypted at once, and so the most that is held encrypted while the peer does not read.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
@@ -80,17 +83,33 @@ pub(crate) struct TlsStream {
 }
 
 impl TlsStream {
-    #[expect(dead_code, reason = "the first users follow")]
-    /// A session whose handshake is done, or nearly.
-    pub(crate) fn new(stream: TcpStream, connection: Connection) -> Box<Self> {
-        Box::new(Self {
-            socket: Socket::Attached(stream),
+    /// Encrypts a stream from here on. The handshake is done; the peer may have said something behind it already.
+    pub(super) fn wrap(stream: &mut Stream, mut connection: Connection) -> io::Result<()> {
+        let state = connection.process_new_packets();
+        let state = state.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let wrapped = Box::new(Self {
+            socket: Socket::Lost,
             connection,
-            readable: 0,
+            readable: state.plaintext_bytes_to_read(),
             accepted: 0,
-            is_at_end: false,
+            is_at_end: state.peer_has_closed(),
             is_closing: false,
-        })
+        });
+        let inner = std::mem::replace(stream, Stream::Tls(wrapped));
+        if let (Stream::Tls(wrapped), Stream::Plain(socket)) = (stream, inner) {
+            wrapped.socket = Socket::Attached(socket);
+        }
+        Ok(())
+    }
+
+    /// The certificate that the peer has shown.
+    pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.connection.peer_certificates()?.first()
+    }
+
+    /// The protocol that both sides have agreed on.
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {

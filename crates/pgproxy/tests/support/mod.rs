@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod certs;
 pub(crate) mod child;
 pub(crate) mod tool;
 

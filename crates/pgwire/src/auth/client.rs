@@ -89,6 +89,11 @@ impl<'a> ClientAuth<'a> {
         }
     }
 
+    /// Whether the server has asked for anything yet.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Start)
+    }
+
     /// Takes one authentication message and writes the answer, if there is one.
     pub fn step(
         &mut self,

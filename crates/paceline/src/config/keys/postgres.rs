@@ -79,22 +79,34 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "postgres.server_connections_max",
-        Field::Count(|draft| &mut draft.postgres.server_connections_max, 0..=100_000),
+        Field::Count(
+            |draft| &mut draft.postgres.server_connections_max,
+            0..=100_000,
+        ),
         "Server connections of all pools together at most. 0: no bound.",
     ),
     key(
         "postgres.database_connections_max",
-        Field::Count(|draft| &mut draft.postgres.database_connections_max, 0..=100_000),
+        Field::Count(
+            |draft| &mut draft.postgres.database_connections_max,
+            0..=100_000,
+        ),
         "Server connections of each database at most, over all its users. 0: no bound.",
     ),
     key(
         "postgres.user_connections_max",
-        Field::Count(|draft| &mut draft.postgres.user_connections_max, 0..=100_000),
+        Field::Count(
+            |draft| &mut draft.postgres.user_connections_max,
+            0..=100_000,
+        ),
         "Server connections of each role at most, over all databases. 0: no bound.",
     ),
     key(
         "postgres.database_clients_max",
-        Field::Count(|draft| &mut draft.postgres.database_clients_max, 0..=1_000_000),
+        Field::Count(
+            |draft| &mut draft.postgres.database_clients_max,
+            0..=1_000_000,
+        ),
         "Clients of each database at most; whoever comes after them gets SQLSTATE 53300. 0: no bound.",
     ),
     key(

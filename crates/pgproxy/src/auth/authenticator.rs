@@ -124,16 +124,13 @@ impl Login {
         if !self.has_begun {
             self.has_begun = true;
             let first = SaslInitialResponse::parse(body)?;
-            if first.mechanism != paceline_pgwire::auth::SCRAM_SHA_256.as_bytes() {
-                return Err(Error::WrongPassword);
-            }
             let scram = self.scram.as_mut().ok_or(Error::WrongPassword)?;
-            let answer = scram.first(first.data.unwrap_or_default())?;
+            let answer = scram.first(first.mechanism, first.data.unwrap_or_default())?;
             Authentication::SaslContinue(answer.as_bytes()).write(out);
             return Ok(false);
         }
         let scram = self.scram.take().ok_or(Error::WrongPassword)?;
-        let answer = scram.last(SaslResponse::parse(body)?.0)?;
+        let answer = scram.last(SaslResponse::parse(body)?.0)?.answer;
         Authentication::SaslFinal(answer.as_bytes()).write(out);
         Authentication::Ok.write(out);
         Ok(true)
