@@ -31,6 +31,9 @@ test-drivers: ## the drivers that people use, newest versions, through Paceline:
 	$(CARGO) build --locked -p paceline --bin paceline --example drivers
 	$(CARGO) run --quiet --locked -p paceline --example drivers -- $(DRIVERS)
 
+test-versions: setup-tests ## the proxy's tests against Postgres 13, 14, 16, 17 and 18: a table (VERSIONS="13 18" for some)
+	@scripts/test-versions $(VERSIONS)
+
 lint: setup ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings

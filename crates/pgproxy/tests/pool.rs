@@ -10,6 +10,15 @@ use std::time::Duration;
 use paceline_testkit::{RawPg, frame, wait_until};
 use support::{Bystander, PATIENCE, POOLED, Rig, sqlstates, tags};
 
+/// Tells the clients of a test that it is over, also when it fails: they would go on for ever.
+struct Over<'f>(&'f AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn terminating_server_connections_under_load_costs_at_most_their_own_transactions() {
     const CLIENTS: usize = 32;
@@ -53,6 +62,7 @@ fn terminating_server_connections_under_load_costs_at_most_their_own_transaction
                 }
             });
         }
+        let _over = Over(&is_over);
         let mut direct = rig.direct();
         let progress = |more: usize| {
             let goal = successes.load(Ordering::Relaxed) + more;
@@ -67,7 +77,6 @@ fn terminating_server_connections_under_load_costs_at_most_their_own_transaction
             assert!(failures.load(Ordering::Relaxed) <= KILLS);
         }
         progress(500);
-        is_over.store(true, Ordering::Relaxed);
     });
     let (failures, successes) = (failures.into_inner(), successes.into_inner());
     assert!(

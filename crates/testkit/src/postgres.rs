@@ -1,9 +1,11 @@
 //! Private servers for tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use paceline_sandbox::{Auth, Options, PrivatePostgres};
+use paceline_sandbox::{Auth, Binaries, Options, PrivatePostgres};
+
+use crate::raw_pg::RawPg;
 
 /// A server for a test: no password, no fsync, from a template that the first test makes.
 pub fn postgres() -> PrivatePostgres {
@@ -20,11 +22,15 @@ pub fn scram_postgres(password: &str) -> PrivatePostgres {
     })
 }
 
-/// What [`postgres`] starts with, to be changed with `..options()`.
+/// What [`postgres`] starts with, to be changed with `..options()`. `PACELINE_TEST_PG_BIN` names the folder of the server's programs
+/// when it is not to be this machine's own (`make test-versions`).
 pub fn options() -> Options {
     let cache = target_folder().join("tmp").join("postgres-templates");
     Options {
         template_cache: Some(cache),
+        binaries: std::env::var_os("PACELINE_TEST_PG_BIN").map(|folder| {
+            Binaries::in_folder(Path::new(&folder)).unwrap_or_else(|error| panic!("{error}"))
+        }),
         ..Options::default()
     }
 }
@@ -67,5 +73,23 @@ pub fn target_folder() -> PathBuf {
 }
 
 fn start(options: Options) -> PrivatePostgres {
-    PrivatePostgres::start(options).unwrap_or_else(|error| panic!("{error}"))
+    let server = PrivatePostgres::start(options).unwrap_or_else(|error| panic!("{error}"));
+    let mut session = RawPg::login(server.port(), server.user(), server.password(), "postgres");
+    if session.value("SHOW server_version_num") < "140000".to_owned() {
+        // Postgres 13 cannot wait for the end of a session, which the tests ask for.
+        session.query(TERMINATE_AND_WAIT);
+    }
+    server
 }
+
+const TERMINATE_AND_WAIT: &str = "
+    CREATE FUNCTION pg_terminate_backend(pid int, milliseconds bigint) RETURNS bool LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_terminate_backend($1);
+        FOR turn IN 1 .. milliseconds / 10 LOOP
+            PERFORM pg_stat_clear_snapshot();
+            IF NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = $1) THEN RETURN true; END IF;
+            PERFORM pg_sleep(0.01);
+        END LOOP;
+        RETURN false;
+    END $$";

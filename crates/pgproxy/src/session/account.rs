@@ -117,8 +117,12 @@ pub(super) enum Undo {
     Nothing,
     /// The server has no unnamed statement, unless this is not the last one that it was sent.
     ServerUnnamed(u64),
-    /// The client has no unnamed statement, nor has the server, unless this is not the last one that it was sent.
-    Unnamed(u64),
+    /// The server has no unnamed statement, unless this is not the last one that it was sent; the client has the one before, if
+    /// the message was skipped.
+    Unnamed {
+        number: u64,
+        before: Option<Arc<Prepared>>,
+    },
     /// The server has not prepared it.
     ServerPrepared(StatementId),
     /// The server still has it.

@@ -56,8 +56,13 @@ impl Session {
         };
         if name.is_empty() {
             self.has_own_unnamed = true;
-            server.parse_unnamed(&prepared, Fate::Forward, Undo::Unnamed);
-            self.client.statements.unnamed = Some(prepared);
+            let before = self
+                .client
+                .statements
+                .unnamed
+                .replace(Arc::clone(&prepared));
+            let undo = |number| Undo::Unnamed { number, before };
+            server.parse_unnamed(&prepared, Fate::Forward, undo);
             return Ok(None);
         }
         let is_there = server.prepared.get(prepared.id).is_some();

@@ -258,6 +258,12 @@ impl Session {
         for mut entry in undone.drain(..) {
             // An execution whose Bind has failed has begun already, and fails with it.
             entry.note.run.finish(failed);
+            if entry.note.sqlstate.is_some()
+                && let Undo::Unnamed { before, .. } = &mut entry.note.undo
+            {
+                // A Parse that fails has forgotten the unnamed statement; one that was skipped has not.
+                *before = None;
+            }
             undo(entry.note.undo, server, &mut self.client.statements);
         }
         // "cached plan must not change result type", or a function has deallocated it: the next one to come prepares it again.
@@ -318,12 +324,17 @@ fn heed_command(
 pub(super) fn undo(undo: Undo, server: &mut ServerConnection, statements: &mut ClientStatements) {
     match undo {
         Undo::Nothing | Undo::Bound(_) => {}
-        Undo::ServerUnnamed(number) if number == server.unnamed_sent => server.unnamed = None,
-        Undo::Unnamed(number) if number == server.unnamed_sent => {
+        Undo::ServerUnnamed(number) if number == server.unnamed_sent => {
             server.unnamed = None;
-            statements.unnamed = None;
+            server.unnamed_sent -= 1;
         }
-        Undo::ServerUnnamed(_) | Undo::Unnamed(_) => {}
+        Undo::Unnamed { number, before } if number == server.unnamed_sent => {
+            server.unnamed = None;
+            statements.unnamed = before;
+            // The one before it may have to be undone as well.
+            server.unnamed_sent -= 1;
+        }
+        Undo::ServerUnnamed(_) | Undo::Unnamed { .. } => {}
         Undo::ServerPrepared(id) => server.prepared.remove(id),
         Undo::ServerClosed(id, name) => server.prepared.restore(id, name),
         Undo::Client(undo) => match *undo {
