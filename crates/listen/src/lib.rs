@@ -11,4 +11,4 @@ mod stream;
 pub use accept::Acceptor;
 pub use bind::{BindError, bind};
 pub use drain::{Drain, DrainSignal, drain};
-pub use stream::tune;
+pub use stream::{give_up_after, tune};

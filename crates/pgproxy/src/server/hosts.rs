@@ -14,6 +14,9 @@ use super::resolve::Resolver;
 use crate::config::{DatabaseUrl, SessionAttrs};
 use crate::error::Unavailable;
 
+/// Data that a server does not acknowledge for this long ends the connection.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+
 /// What is known about where the hosts are.
 #[derive(Default)]
 pub(super) struct Hosts {
@@ -74,6 +77,7 @@ impl Hosts {
 async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     paceline_listen::tune(&stream);
+    paceline_listen::give_up_after(&stream, UNACKNOWLEDGED_MAX);
     Ok(stream)
 }
 
