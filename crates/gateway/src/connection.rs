@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -64,9 +66,18 @@ pub(crate) async fn serve(
         worker: Rc::clone(worker),
         unfinished: RefCell::default(),
     });
+    let handed_over = drain.clone();
     let service = service_fn(move |request| {
-        let client = Rc::clone(&client);
-        async move { Ok::<_, Infallible>(stages::answer(client, request).await) }
+        let (client, handed_over) = (Rc::clone(&client), handed_over.clone());
+        async move {
+            let mut answer = stages::answer(client, request).await;
+            // Closing an idle connection could cross the client's next request; closing behind an answer cannot.
+            if handed_over.has_handed_over() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let io = TokioIo::new(ClientStream {
         tcp,

@@ -61,7 +61,8 @@ impl Gateway {
 
     /// Serves the connections of one listening socket: once per worker, inside a `LocalSet` on a single-threaded
     /// runtime. Returns when `drain` has begun and every client has left; until then requests in flight are finished
-    /// and idle connections closed. How long that may take is for the caller to say.
+    /// and idle connections closed. How long that may take is for the caller to say. Once it is handed over, every
+    /// connection is closed behind the next answer on it.
     ///
     /// # Errors
     ///
@@ -75,7 +76,7 @@ impl Gateway {
         let worker = self.worker();
         let guests = Guests::new(Arc::clone(&self.clients), self.config.clients_max);
         {
-            let mut draining = pin!(drain.wait());
+            let mut draining = pin!(drain.accepting_ends());
             let mut sweep = pin!(tokio::time::sleep(self.config.upstream_idle_timeout));
             loop {
                 tokio::select! {

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use paceline_listen::{Acceptor, DrainSignal};
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 pub(crate) use balance::{Seat, Workers};
 pub(crate) use mailbox::{Mailbox, Parcel};
@@ -27,6 +28,9 @@ use crate::session::Session;
 
 /// How often idle connections are looked through and workers compared.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How often a worker that is about to end looks whether it can.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What the sessions of one worker share.
 pub(crate) struct Worker {
@@ -60,14 +64,44 @@ impl Worker {
         loop {
             tokio::select! {
                 biased;
-                () = drain.wait() => break,
+                () = drain.accepting_ends() => break,
                 parcel = worker.proxy.mailboxes[index].receive() => worker.unpack(parcel),
                 (stream, peer) = acceptor.accept() => worker.place(stream, peer),
                 _ = rounds.tick() => worker.round(&mut seen),
             }
         }
+        if drain.is_draining() {
+            // Clients in the kernel's queue are told, not reset.
+            while let Some((stream, peer)) = accept_now(&mut acceptor).await {
+                worker.place(stream, peer);
+            }
+        }
         drop(acceptor);
-        worker.drain().await;
+        if worker.serve_the_rest(&drain, &mut rounds, &mut seen).await {
+            worker.drain().await;
+        }
+    }
+
+    /// Somebody else accepts clients now; those that are here stay until they leave. Says whether they are to be sent away before.
+    async fn serve_the_rest(
+        self: &Rc<Self>,
+        drain: &DrainSignal,
+        rounds: &mut Interval,
+        seen: &mut Vec<u64>,
+    ) -> bool {
+        loop {
+            // All workers end together: until then, clients may move from one to another.
+            if self.proxy.workers.clients_total() == 0 {
+                return false;
+            }
+            tokio::select! {
+                biased;
+                () = drain.wait() => return true,
+                parcel = self.proxy.mailboxes[self.index].receive() => self.unpack(parcel),
+                _ = rounds.tick() => self.round(seen),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
     }
 
     /// Whether idle clients are to be sent away.
@@ -92,7 +126,7 @@ impl Worker {
             }
             tokio::select! {
                 parcel = self.proxy.mailboxes[self.index].receive() => self.unpack(parcel),
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
@@ -147,6 +181,18 @@ impl Worker {
             session.await;
         });
     }
+}
+
+/// A connection that is there already.
+async fn accept_now(acceptor: &mut Acceptor) -> Option<(TcpStream, SocketAddr)> {
+    let mut accepting = pin!(acceptor.accept());
+    poll_fn(|context| {
+        Poll::Ready(match accepting.as_mut().poll(context) {
+            Poll::Ready(accepted) => Some(accepted),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// Forgets a task when it ends, however it ends.
