@@ -8,7 +8,8 @@
 //! | `/api/v1/…` | routes, shapes, findings, requests, pools, status as JSON |
 //!
 //! There is no authentication: it is served on loopback unless the operator says otherwise. The Host header is checked,
-//! so that no web page can reach it by DNS rebinding, and only GET and HEAD are served, so that nothing changes here.
+//! so that no web page can reach it by DNS rebinding. All but one of the paths change nothing and are served to GET and
+//! HEAD only; `POST /api/v1/reload` has the configuration read again, and wants a header that no web page can send unasked.
 
 mod api;
 mod health;
@@ -16,6 +17,7 @@ mod host;
 mod metrics;
 mod probe;
 mod process;
+mod reload;
 mod respond;
 mod router;
 mod server;
@@ -26,7 +28,7 @@ use std::time::{Instant, SystemTime};
 
 use paceline_gateway::Gateway;
 use paceline_journal::Journal;
-use paceline_listen::DrainSignal;
+use paceline_listen::{Control, DrainSignal};
 use paceline_pgproxy::Proxy;
 
 pub use probe::Peer;
@@ -46,6 +48,8 @@ pub struct Parts {
     pub gateway: Option<(Arc<Gateway>, Peer)>,
     /// The Postgres half, if it runs, and the database behind it.
     pub proxy: Option<(Arc<Proxy>, Peer)>,
+    /// Whom to ask to read the configuration again.
+    pub control: Control,
     /// Set when the process is about to leave: from then on it is not ready.
     pub leaving: DrainSignal,
     /// Names, in lower case, by which the port may be asked beside `localhost` and addresses.

@@ -50,15 +50,13 @@ pub(crate) fn problem(status: StatusCode, detail: &str) -> Answer {
     answer(status, PROBLEM, body.unwrap_or_default())
 }
 
-/// 405, for anything but GET and HEAD.
-pub(crate) fn method_not_allowed() -> Answer {
-    let mut answer = problem(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "Only GET and HEAD are served here.",
-    );
+/// 405, for anything but these methods.
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
+    let detail = format!("Only {} is served here.", allowed.replace(", ", " and "));
+    let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, &detail);
     answer
         .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        .insert(ALLOW, HeaderValue::from_static(allowed));
     answer
 }
 

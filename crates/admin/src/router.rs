@@ -20,6 +20,7 @@ Paceline, admin port
 /api/v1/requests          recent requests, newest first (?limit=50&route=GET%20/jobs)
 /api/v1/requests/{id}     one of them with its statements
 /api/v1/pools             server connections and who waits for them
+/api/v1/reload            POST with the header X-Paceline: read the configuration again
 ";
 
 /// Answers one GET or HEAD.

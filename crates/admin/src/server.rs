@@ -15,7 +15,7 @@ use paceline_listen::{Acceptor, DrainSignal};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::{Admin, host, respond, router};
+use crate::{Admin, host, reload, respond, router};
 
 /// Connections at the same time. A monitor and a few people need a handful; the rest waits in the backlog.
 const CONNECTIONS_MAX: usize = 64;
@@ -74,8 +74,11 @@ async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Response<Ful
         let detail = "The Host header is none of this server's names; see admin.allowed_hosts.";
         return respond::problem(StatusCode::MISDIRECTED_REQUEST, detail);
     }
+    if request.uri().path() == reload::PATH {
+        return reload::reload(admin, request).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return respond::method_not_allowed();
+        return respond::method_not_allowed("GET, HEAD");
     }
     router::route(admin, request).await
 }

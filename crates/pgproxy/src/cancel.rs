@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use paceline_pgwire::startup::CancelRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::pool::Lease;
@@ -24,10 +25,32 @@ const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_ATTEMPTS: u32 = 10;
 const STOP_INTERVAL: Duration = Duration::from_millis(500);
 const SHARDS: usize = 16;
+/// Requests for clients of another process that may wait at once.
+const STRAYS_MAX: usize = 64;
 
 /// The keys of all clients.
 pub(crate) struct CancelKeys {
     shards: [Mutex<Shard>; SHARDS],
+    /// Where requests go for clients that are not here.
+    elsewhere: OnceLock<mpsc::Sender<Stray>>,
+}
+
+/// A cancel request for a client that is not here: it may be one of the process that was here before.
+#[derive(Debug)]
+pub struct Stray {
+    /// The number of the client that is meant.
+    pub process_id: u32,
+    /// What proves that the request is its own.
+    pub secret: Vec<u8>,
+    is_done: oneshot::Sender<()>,
+}
+
+impl Stray {
+    /// It was dealt with: whoever asked is told by the end of the connection. Dropping it says the same.
+    pub fn done(self) {
+        // Whoever asked may be gone.
+        let _ = self.is_done.send(());
+    }
 }
 
 type Shard = HashMap<u32, Arc<Entry>>;
@@ -47,7 +70,15 @@ impl CancelKeys {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             shards: Default::default(),
+            elsewhere: OnceLock::new(),
         })
+    }
+
+    /// From now on requests for clients that are not here are to be had from what is returned, once.
+    pub(crate) fn strays(&self) -> Option<mpsc::Receiver<Stray>> {
+        let (sender, strays) = mpsc::channel(STRAYS_MAX);
+        self.elsewhere.set(sender).ok()?;
+        Some(strays)
     }
 
     /// Gives a client a key.
@@ -88,7 +119,20 @@ impl CancelKeys {
     /// by Postgres.
     pub(crate) async fn relay(&self, request: &CancelRequest<'_>) {
         if let Some(key) = self.find(request) {
-            cancel(&key).await;
+            return cancel(&key).await;
+        }
+        let Some(elsewhere) = self.elsewhere.get() else {
+            return;
+        };
+        let (is_done, done) = oneshot::channel();
+        let stray = Stray {
+            process_id: request.process_id,
+            secret: request.secret.to_vec(),
+            is_done,
+        };
+        // A flood of them, or a process that has gone: as if they led nowhere.
+        if elsewhere.try_send(stray).is_ok() {
+            let _ = timeout(RELAY_TIMEOUT, done).await;
         }
     }
 
@@ -258,5 +302,28 @@ mod tests {
         assert_eq!(find(request), None, "detached");
         drop(mine);
         assert_eq!(find(request), None, "gone");
+    }
+
+    #[tokio::test]
+    async fn what_leads_nowhere_here_is_asked_elsewhere_and_waited_for() {
+        let keys = CancelKeys::new();
+        let request = CancelRequest {
+            process_id: 7,
+            secret: &[1, 2, 3, 4],
+        };
+        keys.relay(&request).await;
+        let mut strays = keys.strays().unwrap();
+        assert!(
+            keys.strays().is_none(),
+            "there is one process before this one"
+        );
+        let elsewhere = async {
+            let stray = strays.recv().await.unwrap();
+            assert_eq!((stray.process_id, &*stray.secret), (7, &[1, 2, 3, 4][..]));
+            stray.done();
+        };
+        tokio::join!(keys.relay(&request), elsewhere);
+        drop(strays);
+        keys.relay(&request).await;
     }
 }

@@ -27,6 +27,7 @@ mod stream;
 mod tls;
 mod worker;
 
+pub use cancel::Stray;
 pub use config::{
     ANY, ChannelBindingMode, ClientTls, ClientTlsMode, Config, Database, DatabaseUrl,
     DatabaseUrlError, Mode, Pooling, RootCertificates, ServerMethod, ServerTls, SessionAttrs,

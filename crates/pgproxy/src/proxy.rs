@@ -1,17 +1,18 @@
 //! The proxy: what all its workers share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use paceline_journal::Journal;
-use paceline_listen::{Acceptor, DrainSignal};
+use paceline_listen::{Acceptor, Control, DrainSignal};
 use paceline_pgwire::Limits;
+use paceline_pgwire::startup::CancelRequest;
 use paceline_sql::Statements;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::auth::{Authenticator, Credential};
-use crate::cancel::CancelKeys;
+use crate::cancel::{CancelKeys, Stray};
 use crate::client::StatementTable;
 use crate::config::{Config, Database, Mode};
 use crate::databases::{Changes, Databases, Target};
@@ -46,6 +47,7 @@ pub struct Proxy {
     pub(crate) server_limits: Limits,
     pub(crate) learning: Semaphore,
     pub(crate) traffic: Traffic,
+    pub(crate) control: OnceLock<Control>,
 }
 
 /// Bytes that have passed.
@@ -98,6 +100,7 @@ impl Proxy {
             server_limits: Limits::backend(),
             learning: Semaphore::new(LEARNING_MAX),
             traffic: Traffic::default(),
+            control: OnceLock::new(),
             journal,
             shapes: statements,
             config: Arc::new(config),
@@ -177,6 +180,23 @@ impl Proxy {
         let clients = self.acceptor.reload(&self.config().client_tls);
         let servers = self.means.connectors.reload();
         clients.and(servers).map_err(Error::from)
+    }
+
+    /// Passes on a cancel request that came to another process.
+    pub async fn cancel(&self, process_id: u32, secret: &[u8]) {
+        let request = CancelRequest { process_id, secret };
+        self.cancel_keys.relay(&request).await;
+    }
+
+    /// The cancel requests for clients that are not here, for the process that they may be with. To be had once.
+    pub fn strays(&self) -> Option<mpsc::Receiver<Stray>> {
+        self.cancel_keys.strays()
+    }
+
+    /// Says whom the console asks for what concerns the whole process.
+    pub fn set_control(&self, control: Control) {
+        // Said once, before anybody could ask.
+        let _ = self.control.set(control);
     }
 
     /// The pools and their numbers. In observe mode, the connections of the clients.

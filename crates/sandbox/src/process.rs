@@ -12,6 +12,8 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 /// The signals that end a process, from polite to final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
+    /// SIGHUP: to daemons, read your configuration again.
+    HangUp,
     /// SIGINT: Ctrl-C. To Postgres: a fast shutdown.
     Interrupt,
     /// SIGTERM: please end.
@@ -29,6 +31,7 @@ pub enum Signal {
 impl Signal {
     pub(crate) fn to_system(self) -> rustix::process::Signal {
         match self {
+            Signal::HangUp => rustix::process::Signal::HUP,
             Signal::Interrupt => rustix::process::Signal::INT,
             Signal::Terminate => rustix::process::Signal::TERM,
             Signal::Quit => rustix::process::Signal::QUIT,

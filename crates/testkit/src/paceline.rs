@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,13 @@ use paceline_sandbox::{ChildProcess, free_port};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::ended::{Ended, run_to_end};
 use crate::http;
 use crate::postgres::target_folder;
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const PORTS_TRIED_MAX: u32 = 5;
+const CONFIG: &str = "paceline.toml";
 
 /// What to start; made by [`Paceline::launch`].
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,7 @@ pub struct Launch {
     postgres: bool,
     path_ready: &'static str,
     descriptors_max: Option<u32>,
+    ports: Option<[u16; 3]>,
 }
 
 /// A running `paceline run` on ports of its own; stopped on drop.
@@ -35,7 +38,7 @@ pub struct Paceline {
     http_port: u16,
     pg_port: u16,
     admin_port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Paceline {
@@ -88,6 +91,11 @@ impl Paceline {
         let response = http::get(&format!("{}{path}", self.admin_url()));
         assert_eq!(response.status, 200, "{path}: {}", response.text());
         response.json()
+    }
+
+    /// Replaces the configuration file that it was started with.
+    pub fn write_config(&self, toml: &str) {
+        std::fs::write(self.folder.path().join(CONFIG), toml).unwrap();
     }
 
     /// The process, to signal, stop or await.
@@ -146,6 +154,20 @@ impl Launch {
         self
     }
 
+    /// On the ports of this one, to take over from it.
+    #[must_use]
+    pub fn takes_over_from(mut self, old: &Paceline) -> Launch {
+        self.ports = Some([old.http_port, old.pg_port, old.admin_port]);
+        self.args(["--takeover"])
+    }
+
+    /// Starts it and waits until it has ended by itself.
+    #[track_caller]
+    pub fn run_to_end(self, timeout: Duration) -> Ended {
+        let folder = tempfile::tempdir().unwrap();
+        run_to_end(&mut self.command(folder.path(), self.ports()), timeout)
+    }
+
     /// Does not wait until the upstream and the database are reachable, only until it lives.
     #[must_use]
     pub fn without_backends(mut self) -> Launch {
@@ -167,9 +189,29 @@ impl Launch {
         panic!("found no free ports in {PORTS_TRIED_MAX} tries");
     }
 
+    fn ports(&self) -> [u16; 3] {
+        self.ports
+            .unwrap_or_else(|| [(); 3].map(|()| free_port().unwrap()))
+    }
+
     fn try_start(&self) -> Result<Paceline, String> {
         let folder = tempfile::tempdir().unwrap();
-        let [http_port, pg_port, admin_port] = [(); 3].map(|()| free_port().unwrap());
+        let ports = self.ports();
+        let command = self.command(folder.path(), ports);
+        let child = ChildProcess::spawn(&command, &folder.path().join("log")).unwrap();
+        let [http_port, pg_port, admin_port] = ports;
+        let paceline = Paceline {
+            child,
+            http_port,
+            pg_port,
+            admin_port,
+            folder,
+        };
+        paceline.wait_until_answering(self.path_ready, self.ports.is_some())?;
+        Ok(paceline)
+    }
+
+    fn command(&self, folder: &Path, [http_port, pg_port, admin_port]: [u16; 3]) -> Command {
         let mut command = match self.descriptors_max {
             None => Paceline::command(),
             Some(count) => {
@@ -181,11 +223,11 @@ impl Launch {
         };
         command.arg("run");
         if let Some(config) = &self.config {
-            let file = folder.path().join("paceline.toml");
+            let file = folder.join(CONFIG);
             std::fs::write(&file, config).unwrap();
             command.arg("--config").arg(file);
         }
-        command.args(&self.args).current_dir(folder.path());
+        command.args(&self.args).current_dir(folder);
         let listen = |port: u16| format!("127.0.0.1:{port}");
         command.env("PACELINE__ADMIN__LISTEN", listen(admin_port));
         if self.gateway {
@@ -195,25 +237,18 @@ impl Launch {
             command.env("PACELINE__POSTGRES__LISTEN", listen(pg_port));
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        let child = ChildProcess::spawn(&command, &folder.path().join("log")).unwrap();
-        let paceline = Paceline {
-            child,
-            http_port,
-            pg_port,
-            admin_port,
-            _folder: folder,
-        };
-        paceline.wait_until_answering(self.path_ready)?;
-        Ok(paceline)
+        command
     }
 }
 
 impl Paceline {
-    fn wait_until_answering(&self, path: &str) -> Result<(), String> {
+    /// While another process has the same ports, its answers are not this one's: then the log tells.
+    fn wait_until_answering(&self, path: &str, is_shared: bool) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;
         let url = format!("{}{path}", self.admin_url());
         loop {
-            if http::try_get(&url).is_ok_and(|response| response.status == 200) {
+            let may_ask = !is_shared || self.log().contains("Paceline is running.");
+            if may_ask && http::try_get(&url).is_ok_and(|response| response.status == 200) {
                 return Ok(());
             }
             if let Some(status) = self.child.wait(Duration::from_millis(5)) {

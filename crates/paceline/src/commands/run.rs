@@ -30,7 +30,12 @@ all keys.
 
 SIGTERM and SIGINT: /readyz fails at once, then no connection is accepted any
 more, open requests and transactions get drain_timeout (default 30s) to end. A
-second signal ends at once.
+second signal ends at once. SIGHUP: the configuration is read again; if it is
+wrong, everything stays as it is.
+
+To upgrade without refusing a connection, set control_socket and start the new
+version beside the old one: paceline run --config paceline.toml --takeover
+
 Exit codes: 0 ended by a signal, 2 could not start, or a part failed.";
 
 /// Run the HTTP half, the Postgres half, or both.
@@ -40,15 +45,29 @@ pub(crate) struct Args {
     /// The configuration file
     #[arg(long, value_name = "FILE", env = "PACELINE_CONFIG")]
     config: Option<PathBuf>,
+    /// Take the listening sockets over from the Paceline that runs with the same control_socket, without refusing a
+    /// connection; it leaves when its clients have. If there is none, this is an ordinary start
+    #[arg(long)]
+    takeover: bool,
     #[command(flatten)]
     settings: Settings,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let loaded = config::load(args.settings.sources(args.config));
+    let sources = args.settings.sources(args.config);
+    let load = move || config::load(sources.clone());
+    let loaded = load();
     match loaded.config {
-        // What is left are warnings, which belong into the log.
-        Some(config) => server::run(config, &loaded.problems),
+        Some(config) => server::run(
+            config,
+            server::Start {
+                settings: loaded.settings,
+                // What is left are warnings, which belong into the log.
+                warnings: loaded.problems,
+                load: Box::new(load),
+                takes_over: args.takeover,
+            },
+        ),
         None => {
             for problem in &loaded.problems {
                 terminal::complain(&problem.to_string());

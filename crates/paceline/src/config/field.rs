@@ -17,10 +17,6 @@ use super::units;
 type At<T, D> = fn(&mut D) -> &mut T;
 
 /// What a key takes.
-#[expect(
-    dead_code,
-    reason = "the first optional values are in the rows of postgres.databases"
-)]
 pub(super) enum Field<D: 'static = Draft> {
     Flag(At<bool, D>),
     Count(At<usize, D>, RangeInclusive<usize>),
@@ -29,8 +25,6 @@ pub(super) enum Field<D: 'static = Draft> {
     SmallCount(At<u32, D>, RangeInclusive<u32>),
     /// The range is in milliseconds.
     Duration(At<Duration, D>, RangeInclusive<u64>),
-    /// A duration that need not be set.
-    OptionalDuration(At<Option<Duration>, D>, RangeInclusive<u64>),
     /// In bytes.
     Size(At<usize, D>, RangeInclusive<usize>),
     Address(At<SocketAddr, D>),
@@ -91,9 +85,6 @@ impl<D: 'static> Field<D> {
             Self::Count(at, _) => Some(at(draft).to_string()),
             Self::OptionalCount(at, _) => at(draft).map(|count| count.to_string()),
             Self::SmallCount(at, _) => Some(at(draft).to_string()),
-            Self::OptionalDuration(at, _) => {
-                at(draft).map(|duration| quoted(&units::show_duration(duration)))
-            }
             Self::Duration(at, _) => Some(quoted(&units::show_duration(*at(draft)))),
             Self::Size(at, _) => Some(quoted(&units::show_size(*at(draft) as u64))),
             Self::Address(at) => Some(quoted(&at(draft).to_string())),
@@ -120,7 +111,7 @@ impl<D: 'static> Field<D> {
             Self::SmallCount(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
-            Self::Duration(..) | Self::OptionalDuration(..) => units::DURATION_FORM.to_owned(),
+            Self::Duration(..) => units::DURATION_FORM.to_owned(),
             Self::Size(..) => units::SIZE_FORM.to_owned(),
             Self::Address(_) => ADDRESS_FORM.to_owned(),
             Self::Path(_) => "the path of a file".to_owned(),
@@ -141,7 +132,7 @@ impl<D: 'static> Field<D> {
                 format!("number, {} to {}", range.start(), range.end())
             }
             Self::SmallCount(_, range) => format!("number, {} to {}", range.start(), range.end()),
-            Self::Duration(_, range) | Self::OptionalDuration(_, range) => {
+            Self::Duration(_, range) => {
                 format!(
                     "duration, {} to {}",
                     shown_millis(range.start()),
@@ -169,9 +160,6 @@ impl<D: 'static> Field<D> {
             Self::SmallCount(at, range) => *at(draft) = self.number(input, range)?,
             Self::OptionalCount(at, range) => *at(draft) = Some(self.number(input, range)?),
             Self::Duration(at, range) => *at(draft) = self.duration(input, range)?,
-            Self::OptionalDuration(at, range) => {
-                *at(draft) = Some(self.duration(input, range)?);
-            }
             Self::Size(at, range) => {
                 let bytes = units::parse_size(self.with_unit(input)?)?;
                 *at(draft) = usize::try_from(bytes)

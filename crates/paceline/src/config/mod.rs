@@ -2,6 +2,8 @@
 //!
 //! [`load`] is the list of steps. One table, [`keys`], says what exists.
 
+mod check;
+mod database;
 mod draft;
 pub(crate) mod environment;
 mod field;
@@ -11,7 +13,6 @@ mod keys;
 mod nearest;
 mod problem;
 pub(crate) mod reference;
-#[allow(dead_code)]
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,10 @@ use draft::Draft;
 use input::{Input, Setting};
 use rows::Heard;
 
+pub(crate) use keys::is_reloadable;
+
 /// Where settings come from, the strongest last.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     /// `--config`.
     pub(crate) file: Option<PathBuf>,
@@ -72,6 +75,13 @@ pub(crate) struct Effective {
     pub(crate) value: Option<String>,
     #[serde(flatten)]
     pub(crate) origin: Origin,
+}
+
+impl Effective {
+    /// Every key as it is without any configuration.
+    pub(crate) fn defaults() -> Vec<Self> {
+        effective(Draft::default(), &Origins::new())
+    }
 }
 
 /// Reads all sources and reports every problem of all of them.

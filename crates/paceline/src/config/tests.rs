@@ -494,7 +494,7 @@ fn the_configuration_of_another_machine_can_be_checked_without_its_secrets() {
         ],
     );
     // The rest is checked all the same.
-    let wrong = "url_file = \"/does/not/exist\"\npool_size = 0";
+    let wrong = "url_file = \"/does/not/exist\"\npool_size = -1";
     check(
         wrong,
         true,
@@ -572,5 +572,143 @@ fn the_committed_reference_is_the_printed_one() {
     assert!(
         committed == reference::page(),
         "docs/configuration.md is not up to date: {hint}"
+    );
+}
+
+const DATABASES: &str = "\
+[postgres]
+url = \"postgres://app:hush-0@db/app\"
+
+[[postgres.databases]]
+name = \"reports\"
+url = \"postgres://db:5433\"
+pool_size = 3
+pooling = \"session\"
+
+[[postgres.databases]]
+name = \"*\"
+url = \"postgres://reader:hush-1@db\"
+
+[[postgres.users]]
+name = \"App User\"
+password = \"hush-2\"
+";
+
+#[test]
+fn arrays_of_tables_become_databases_and_users() {
+    let variables = [
+        ("PACELINE__POSTGRES__DATABASES__REPORTS__POOL_SIZE", "4"),
+        ("PACELINE__POSTGRES__USERS__APP_USER__PASSWORD", "hush-3"),
+    ];
+    let loaded = load_all(DATABASES, &variables, &[]);
+    assert_eq!(problems(&loaded), Vec::<String>::new());
+    let postgres = loaded.config.and_then(|config| config.postgres);
+    let postgres = postgres.expect("the Postgres half");
+    let found: Vec<_> = postgres
+        .databases
+        .iter()
+        .map(|database| {
+            let url = &database.url;
+            (
+                &*database.name,
+                url.port,
+                &*url.database,
+                database.pool_size,
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("app", 5432, "app", None),
+            ("reports", 5433, "reports", Some(4)),
+            ("*", 5432, "reader", None),
+        ]
+    );
+    assert!(!postgres.databases[1].url.names_user && postgres.databases[2].url.names_user);
+    assert_eq!(
+        postgres.databases[1].pooling,
+        Some(paceline_pgproxy::Pooling::Session)
+    );
+    assert_eq!(postgres.users[0].password.as_deref(), Some("hush-3"));
+
+    let shown = format!("{postgres:?} {:?}", loaded.settings);
+    assert!(!shown.contains("hush"), "{shown}");
+    let of = |key: &str| loaded.settings.iter().find(|setting| setting.key == key);
+    let size = of("postgres.databases[0].pool_size").expect("a setting");
+    assert_eq!(size.value.as_deref(), Some("4"));
+    assert_eq!(size.origin.to_string(), variables[0].0);
+    let name = of("postgres.users[0].name").expect("a setting");
+    assert!(name.origin.to_string().ends_with("p.toml:15:1"), "{name:?}");
+}
+
+#[test]
+fn the_first_table_is_the_main_database_when_there_is_no_url() {
+    let loaded = load_all(
+        "[[postgres.databases]]\nname = \"a\"\nurl = \"postgres://u@h/b\"\n",
+        &[],
+        &[],
+    );
+    let postgres = loaded.config.and_then(|config| config.postgres);
+    assert_eq!(
+        postgres.expect("the Postgres half").main_url().database,
+        "b"
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_table_is_told_with_its_place() {
+    let head = "[postgres]\nurl = \"postgres://a:b@db/app\"\n";
+    let check = |text: &str, expected: &[&str]| check(&format!("{head}{text}"), expected);
+    check(
+        "[[postgres.databases]]\nname = \"x\"\nurl = \"mysql://a\"\npol_size = 1\n\
+         [[postgres.users]]\npool_size = 0\n",
+        &[
+            "5:1 error: postgres.databases[0].url: a database URL begins with postgres://",
+            "6:1 error: there is no key \"pol_size\" in [[postgres.databases]]. Did you mean \"pool_size\"?",
+            "7:1 error: postgres.users[0].name: each [[postgres.users]] needs a name",
+            "8:1 error: postgres.users[0].pool_size: expected a whole number from 1 to 10000",
+        ],
+    );
+    check(
+        "[[postgres.databases]]\nname = \"x\"\n",
+        &["4:1 error: postgres.databases[0].name: the database needs a url"],
+    );
+    check(
+        "[[postgres.users]]\nname = \"x\"\n[[postgres.users]]\nname = \"x\"\n",
+        &["6:1 error: postgres.users[1].name: there is another one with the name \"x\""],
+    );
+    check(
+        "[[postgres.databases]]\nname = \"app\"\nurl = \"postgres://h/other\"\n",
+        &["4:1 error: postgres.databases[0].name: postgres.url is the database \"app\" already"],
+    );
+    check(
+        "[postgres.users]\nname = \"x\"\n",
+        &[
+            "3:11 error: there is no section [postgres.users]. There are several: write [[postgres.users]]",
+        ],
+    );
+    check(
+        "users = [\"x\"]\n",
+        &["3:1 error: postgres.users: expected tables, found a list. Write [[postgres.users]]"],
+    );
+    check(
+        "[[postgres.users]]\nname = \"*\"\npassword = 3\npassword_file = \"/does/not/exist\"\n",
+        &[
+            "4:1 error: postgres.users[0].name: there is no entry for all users",
+            "5:1 error: postgres.users[0].password: expected a password, found the number 3",
+            "6:1 error: postgres.users[0].password_file: /does/not/exist could not be read",
+        ],
+    );
+    let loaded = load_all(
+        DATABASES,
+        &[("PACELINE__POSTGRES__USERS__OTHER__PASSWORD", "hush-4")],
+        &[],
+    );
+    let found = problems(&loaded).join("\n");
+    assert!(
+        found.contains("there is no [[postgres.users]] with the name \"other\"")
+            && !found.contains("hush"),
+        "{found}"
     );
 }

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use paceline_admin::{Admin, Parts, Peer};
 use paceline_journal::Journal;
-use paceline_listen::DrainSignal;
+use paceline_listen::{Control, DrainSignal};
 use tokio::task::LocalSet;
 use tracing::error;
 
@@ -17,14 +17,21 @@ use crate::config::Config;
 /// Threads for looking up the peers' names.
 const BLOCKING_THREADS_MAX: usize = 2;
 
-/// Starts the thread. It serves until `end`.
+/// What the thread is told.
+pub(super) struct Ends {
+    /// Not ready any more.
+    pub(super) leaving: DrainSignal,
+    pub(super) end: DrainSignal,
+}
+
+/// Starts the thread. It serves until its end.
 pub(super) fn start(
     config: &Config,
     listener: TcpListener,
     journal: &Arc<Journal>,
     halves: &Halves,
-    leaving: DrainSignal,
-    end: DrainSignal,
+    control: Control,
+    ends: Ends,
 ) -> anyhow::Result<JoinHandle<()>> {
     let admin = Admin::new(Parts {
         version: env!("CARGO_PKG_VERSION"),
@@ -42,14 +49,16 @@ pub(super) fn start(
             let peer = Peer::new(database.host.as_str(), database.port);
             (proxy, peer)
         }),
-        leaving,
+        leaving: ends.leaving,
+        control,
         allowed_hosts: config.admin.allowed_hosts.clone(),
     });
     let runtime = runtime(BLOCKING_THREADS_MAX)?;
     let thread = thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            if let Err(error) = LocalSet::new().block_on(&runtime, admin.serve(listener, end)) {
+            if let Err(error) = LocalSet::new().block_on(&runtime, admin.serve(listener, ends.end))
+            {
                 error!(%error, "The admin port could not be served.");
             }
             runtime.shutdown_background();

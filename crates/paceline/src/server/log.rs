@@ -5,24 +5,61 @@ use std::panic;
 
 use tracing::error;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 use crate::terminal;
 
+/// Changes what is logged.
+pub(super) struct LevelSwitch(Box<dyn Fn(EnvFilter)>);
+
+impl LevelSwitch {
+    /// From now on nothing less important than this is logged.
+    pub(super) fn set(&self, level: tracing::Level) {
+        (self.0)(filter(level));
+    }
+}
+
 /// Starts the log of this process. A second start changes nothing.
-pub(super) fn start(config: LogConfig) {
-    let level = LevelFilter::from_level(config.level);
+pub(super) fn start(config: LogConfig) -> LevelSwitch {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_max_level(level)
+        .with_env_filter(filter(config.level))
         .with_target(false)
         // It would complain on stderr too, and panic when nobody reads that any more.
         .log_internal_errors(false);
-    let _ = match config.format {
-        LogFormat::Text => log.with_ansi(terminal::stderr_has_colours()).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    // The two differ in their types, and so do their handles.
+    let switch: Box<dyn Fn(EnvFilter)> = match config.format {
+        LogFormat::Text => {
+            let log = log
+                .with_ansi(terminal::stderr_has_colours())
+                .with_filter_reloading();
+            let handle = log.reload_handle();
+            let _ = log.try_init();
+            Box::new(move |filter| {
+                let _ = handle.reload(filter);
+            })
+        }
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_filter_reloading();
+            let handle = log.reload_handle();
+            let _ = log.try_init();
+            Box::new(move |filter| {
+                let _ = handle.reload(filter);
+            })
+        }
     };
-    // A panic is a bug of ours; where it happened is worth more than a pretty line.
+    log_panics();
+    LevelSwitch(switch)
+}
+
+/// Nothing less important than this. (Of the filters, only this kind can be exchanged; it knows nothing of the environment.)
+fn filter(level: tracing::Level) -> EnvFilter {
+    EnvFilter::default().add_directive(LevelFilter::from_level(level).into())
+}
+
+/// A panic is a bug of ours; where it happened is worth more than a pretty line.
+fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()

@@ -1,20 +1,36 @@
-//! What the main thread does while the others serve: it waits for signals, and for a worker that fails.
+//! What the main thread does while the others serve: it waits for signals, for what the console and the admin port ask for, for
+//! a successor, and for a worker that fails.
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use paceline_listen::{Leave, Reloaded, Wish};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info};
 
 use super::workers::{Ending, Workers, runtime};
 
+/// What the process is to do next.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Read the configuration again, and tell whoever asked.
+    Reload(Option<oneshot::Sender<Reloaded>>),
+    End(End),
+}
+
 /// Why the process leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Signal,
+    /// Asked for by the console.
+    Asked(Leave),
+    /// Another process has taken over.
+    Succeeded,
     WorkerFailed,
 }
 
@@ -26,44 +42,70 @@ pub(super) enum Drained {
     Hurried,
 }
 
-/// The signals that end the process. From its making on they no longer do so by themselves.
+/// The signals, and whatever else tells the main thread what to do. From its making on signals no longer end the process by
+/// themselves.
 #[derive(Debug)]
 pub(super) struct Signals {
     runtime: Runtime,
     streams: Streams,
+    pub(super) succeeded: UnboundedSender<()>,
 }
 
 #[derive(Debug)]
 struct Streams {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+    wishes: mpsc::Receiver<Wish>,
+    successor: UnboundedReceiver<()>,
 }
 
 impl Signals {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(wishes: mpsc::Receiver<Wish>) -> io::Result<Self> {
         let runtime = runtime(1)?;
         let inside = runtime.enter();
+        // Bounded by the number of successors, of which there is one.
+        let (succeeded, successor) = mpsc::unbounded_channel();
         let streams = Streams {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            wishes,
+            successor,
         };
         drop(inside);
-        Ok(Self { runtime, streams })
+        Ok(Self {
+            runtime,
+            streams,
+            succeeded,
+        })
     }
 
-    /// Waits for the first signal, or for a worker that ends although nobody asked it to.
-    pub(super) fn wait(&mut self, workers: &mut Workers) -> End {
+    /// Waits for a signal, a wish, a successor, or a worker that ends although nobody asked it to.
+    pub(super) fn wait(&mut self, workers: &mut Workers) -> Turn {
         let streams = &mut self.streams;
         self.runtime.block_on(async {
             tokio::select! {
-                name = streams.next() => {
+                name = next(&mut streams.terminate, &mut streams.interrupt) => {
                     info!(signal = name, "Leaving: open requests and transactions come to their end.");
-                    End::Signal
+                    Turn::End(End::Signal)
+                }
+                _ = streams.hang_up.recv() => Turn::Reload(None),
+                Some(wish) = streams.wishes.recv() => match wish {
+                    Wish::Reload(answer) => Turn::Reload(Some(answer)),
+                    Wish::Leave(how) => {
+                        info!(?how, "Leaving, as the console was told.");
+                        Turn::End(End::Asked(how))
+                    }
+                },
+                Some(()) = streams.successor.recv() => {
+                    info!("Leaving when the last client has left: another process has taken over.");
+                    Turn::End(End::Succeeded)
                 }
                 _ = workers.endings.recv() => {
                     workers.running -= 1;
                     error!("A worker ended by a fault; the others come to their end, then the process exits.");
-                    End::WorkerFailed
+                    Turn::End(End::WorkerFailed)
                 }
             }
         })
@@ -74,8 +116,8 @@ impl Signals {
         self.unless_hurried(sleep_for(delay)).is_none()
     }
 
-    /// Waits until all workers have ended, the limit is over, or a second signal came.
-    pub(super) fn drain(&mut self, mut workers: Workers, limit: Duration) -> Drained {
+    /// Waits until all workers have ended, the limit is over, or a signal came.
+    pub(super) fn drain(&mut self, workers: &mut Workers, limit: Option<Duration>) -> Drained {
         let ended = async {
             while workers.running > 0 {
                 match workers.endings.recv().await {
@@ -87,31 +129,55 @@ impl Signals {
                 workers.running -= 1;
             }
         };
-        match self.unless_hurried(async { timeout(limit, ended).await }) {
-            Some(Ok(())) => Drained::Completely,
-            Some(Err(_)) => Drained::TimeOver,
+        let within = async {
+            match limit {
+                Some(limit) => timeout(limit, ended).await.is_ok(),
+                None => {
+                    ended.await;
+                    true
+                }
+            }
+        };
+        match self.unless_hurried(within) {
+            Some(true) => Drained::Completely,
+            Some(false) => Drained::TimeOver,
             None => Drained::Hurried,
         }
     }
 
-    /// The outcome of `work`, or none when a signal came first.
+    /// The outcome of `work`, or none when a signal, or the console, said before to leave at once.
     fn unless_hurried<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let streams = &mut self.streams;
         self.runtime.block_on(async {
             tokio::select! {
                 outcome = work => Some(outcome),
-                _ = streams.next() => None,
+                () = streams.hurry() => None,
             }
         })
     }
 }
 
 impl Streams {
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// Completes when somebody says once more that the process is to leave.
+    async fn hurry(&mut self) {
+        loop {
+            tokio::select! {
+                _ = next(&mut self.terminate, &mut self.interrupt) => return,
+                Some(wish) = self.wishes.recv() => match wish {
+                    Wish::Leave(_) => return,
+                    Wish::Reload(answer) => {
+                        let _ = answer.send(Err(vec!["the process is leaving".to_owned()]));
+                    }
+                },
+            }
         }
+    }
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }
 
@@ -122,7 +188,8 @@ async fn sleep_for(delay: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+    use paceline_listen::{Control, control};
+    use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
 
@@ -131,33 +198,50 @@ mod tests {
         (sender, Workers { running, endings })
     }
 
+    fn signals() -> (Control, Signals) {
+        let (control, wishes) = control();
+        (control, Signals::new(wishes).expect("signals"))
+    }
+
     #[test]
     fn a_worker_that_ends_by_itself_ends_the_process() {
-        let mut signals = Signals::new().expect("signals");
+        let (_control, mut signals) = signals();
         for ending in [Ending::Failed, Ending::Drained] {
             let (sender, mut workers) = workers(2);
             sender.send(ending).expect("a receiver");
-            assert_eq!(signals.wait(&mut workers), End::WorkerFailed);
+            let turn = signals.wait(&mut workers);
+            assert!(matches!(turn, Turn::End(End::WorkerFailed)), "{turn:?}");
             assert_eq!(workers.running, 1);
         }
     }
 
     #[test]
     fn draining_waits_for_all_workers_up_to_its_limit() {
-        let mut signals = Signals::new().expect("signals");
-        let (sender, two) = workers(2);
+        let (_control, mut signals) = signals();
+        let (sender, mut two) = workers(2);
         sender.send(Ending::Drained).expect("a receiver");
-        assert_eq!(
-            signals.drain(two, Duration::from_millis(10)),
-            Drained::TimeOver
-        );
-        let (sender, two) = workers(2);
-        sender.send(Ending::Drained).expect("a receiver");
+        let short = Some(Duration::from_millis(10));
+        assert_eq!(signals.drain(&mut two, short), Drained::TimeOver);
+        assert_eq!(two.running, 1, "what has ended stays ended");
         sender.send(Ending::Failed).expect("a receiver");
-        assert_eq!(
-            signals.drain(two, Duration::from_secs(60)),
-            Drained::Completely
-        );
+        assert_eq!(signals.drain(&mut two, None), Drained::Completely);
         assert!(!signals.pause(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_in_its_turn_and_hurries_a_leaving_process() {
+        let (control, mut signals) = signals();
+        let (_sender, mut one) = workers(1);
+        control.leave(Leave::AfterClients).expect("room");
+        let turn = signals.wait(&mut one);
+        assert!(
+            matches!(turn, Turn::End(End::Asked(Leave::AfterClients))),
+            "{turn:?}"
+        );
+        control.leave(Leave::Now).expect("room");
+        assert_eq!(signals.drain(&mut one, None), Drained::Hurried);
+        signals.succeeded.send(()).expect("a receiver");
+        let turn = signals.wait(&mut one);
+        assert!(matches!(turn, Turn::End(End::Succeeded)), "{turn:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The table: one row per key, one file per section. Everything else about the configuration is derived from it.
 
 mod admin;
+mod databases;
 mod gateway;
 mod journal;
 mod log;
@@ -50,9 +51,9 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "postgres",
-        about: "The Postgres half. It runs when `url` or `url_file` is set.",
+        about: "The Postgres half. It runs when `url` or `url_file` is set, or there are `[[postgres.databases]]`.",
         keys: postgres::KEYS,
-        arrays: postgres::ARRAYS,
+        arrays: databases::ARRAYS,
     },
     Section {
         name: "journal",
@@ -114,6 +115,26 @@ pub(super) fn within_array(path: &str) -> Option<(&'static dyn Array, &str, &str
         let (name, key) = rest.rsplit_once('.')?;
         Some((array, name, key))
     })
+}
+
+/// Whether another value of this key can take effect without a new start. What the workers, the journal and the HTTP half are
+/// made of stays as it is.
+pub(crate) fn is_reloadable(path: &str) -> bool {
+    const TOP: &[&str] = &["drain_delay", "drain_timeout", "handover_timeout"];
+    const POSTGRES_FIXED: &[&str] = &[
+        "postgres.listen",
+        "postgres.required_at_start",
+        "postgres.prepared_statements_max",
+        "postgres.client_statements_max",
+        "postgres.statement_bytes_max",
+        "postgres.forward_trace_comment",
+        "postgres.trusted_functions",
+    ];
+    match path.split_once('.') {
+        None => TOP.contains(&path),
+        Some(("postgres", _)) => !POSTGRES_FIXED.contains(&path),
+        Some(_) => path == "log.level",
+    }
 }
 
 /// The names of the sections, the top level aside.

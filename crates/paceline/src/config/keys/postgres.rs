@@ -3,7 +3,7 @@
 use paceline_pgproxy::DatabaseUrl;
 use paceline_sql::TrustedFunction;
 
-use super::{Array, DAY, HOUR, Key, SECOND, key, sentence, texts};
+use super::{DAY, HOUR, Key, SECOND, key, sentence, texts};
 use crate::config::field::{Field, List, Text};
 
 pub(super) const KEYS: &[Key] = &[
@@ -229,5 +229,3 @@ pub(in crate::config) fn database_url(text: &str) -> Result<DatabaseUrl, String>
     }
     DatabaseUrl::parse(text).map_err(|error| error.problem().to_owned())
 }
-
-pub(super) const ARRAYS: &[&dyn Array] = &[];

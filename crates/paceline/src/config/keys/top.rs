@@ -39,4 +39,14 @@ pub(super) const KEYS: &[Key] = &[
         Field::Duration(|draft| &mut draft.drain_timeout, 0..=DAY),
         "How long open requests and transactions may take to end after SIGTERM or SIGINT. A second signal ends at once.",
     ),
+    key(
+        "control_socket",
+        Field::Path(|draft| &mut draft.control_socket),
+        "A Unix socket over which `paceline run --takeover` takes the listening sockets over from the process that runs. Only the same user can use it.",
+    ),
+    key(
+        "handover_timeout",
+        Field::Duration(|draft| &mut draft.handover_timeout, 0..=30 * DAY),
+        "How long a process that was taken over from goes on for its database clients; those that are left are then sent away as after SIGTERM.",
+    ),
 ];
