@@ -4,7 +4,7 @@
 
 mod support;
 
-use paceline_testkit::frame;
+use paceline_testkit::{RawPg, frame};
 use support::{Rig, sqlstates, tags};
 
 /// An error skips what follows: a Parse of the unnamed statement that was skipped has not replaced the one before.
@@ -37,4 +37,35 @@ fn a_skipped_parse_leaves_the_unnamed_statement() {
     assert_eq!(sqlstates(&client.read_until_ready()), ["42601"]);
     client.send(&run);
     assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
+}
+
+/// A connection that was brought in line with its client's settings went to the next in the queue before the client had used it; with
+/// settings of their own, clients in a queue passed the connections on for ever.
+#[test]
+fn clients_with_settings_of_their_own_get_to_work_in_a_queue() {
+    const CLIENTS: usize = 30;
+    const TURNS: usize = 20;
+    let rig = Rig::with(|config| config.pool_size = 2);
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let port = rig.port;
+            scope.spawn(move || {
+                let options = format!("-c found.number={number}");
+                let mut client = RawPg::connect(port);
+                client.send(&frame::startup(&[
+                    ("user", "postgres"),
+                    ("database", "postgres"),
+                    ("options", &options),
+                ]));
+                client.authenticate(None).unwrap();
+                for _ in 0..TURNS {
+                    let value = client.value("SELECT current_setting('found.number')");
+                    assert_eq!(value, number.to_string());
+                }
+            });
+        }
+    });
+    let waits = rig.pool().waits.count();
+    let most = u64::try_from(CLIENTS * (TURNS + 1)).unwrap();
+    assert!(waits <= most, "{waits} waits for {most} transactions and logins");
 }

@@ -50,10 +50,16 @@ impl Session {
             Event::Overdue(doing) => self.ring(doing),
             Event::ClientGone | Event::TooLate => Err(End::Gone),
             Event::Server => {
+                let was_setting_up = self.is_setting_up;
                 if let Err(lost) = self.stream() {
                     return self.lose(&lost);
                 }
-                self.release();
+                // A connection that has just been brought in line is wanted for what the client has sent. Given back, it would go to
+                // the next in the queue, who would bring it in line, and so on: nobody would ever get to work.
+                let is_ready = was_setting_up && !self.is_setting_up;
+                if !is_ready || self.leaving.is_some() || self.client.inbox.is_empty() {
+                    self.release();
+                }
                 Ok(())
             }
             Event::ServerLost(error) => {
