@@ -3,6 +3,8 @@ SHELL := bash
 CARGO ?= cargo
 export NODE_PATH := $(CURDIR)/tests/drivers/node/node_modules:/usr/share/nodejs:/usr/lib/nodejs
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 120
+CHAOS_SEED ?= $(shell date +%s)
 DEMO_ARGS ?=
 
 .PHONY: help demo build test test-drivers test-versions chaos lint bench bench-pg soak fuzz test-fresh setup setup-tests clean
@@ -33,6 +35,10 @@ test-drivers: ## the drivers that people use, newest versions, through Paceline:
 
 test-versions: setup-tests ## the proxy's tests against Postgres 13, 14, 16, 17 and 18: a table (VERSIONS="13 18" for some)
 	@scripts/test-versions $(VERSIONS)
+
+chaos: setup-tests ## clients move money for CHAOS_SECONDS (120) while servers, sockets and clients die (CHAOS_SEED)
+	PACELINE_CHAOS_SECONDS=$(CHAOS_SECONDS) PACELINE_CHAOS_SEED=$(CHAOS_SEED) \
+		$(CARGO) test --locked -p paceline-pgproxy --test chaos -- --nocapture
 
 lint: setup ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) fmt --all --check
