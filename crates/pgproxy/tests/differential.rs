@@ -58,8 +58,8 @@ impl Pair {
         );
         let mut config = support::config(&self.behind.url("postgres"));
         config.pool_size = script.pool_size;
-        // Nobody has to wait, so that whoever does waits in vain.
-        config.wait_timeout = Duration::from_secs(1);
+        // Nobody has to wait, but for a connection to be opened: whoever waits longer waits in vain.
+        config.wait_timeout = Duration::from_secs(10);
         let serving = support::serve(config);
         let found = play(script, serving.port, &Choice::As(&wanted));
         first_difference(script, &wanted, &found)
