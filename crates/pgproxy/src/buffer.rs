@@ -66,6 +66,14 @@ impl Inbox {
         }
     }
 
+    /// Puts bytes before those that are there.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        let mut memory = bytes.to_vec();
+        memory.extend_from_slice(self.bytes());
+        (self.start, self.end) = (0, memory.len());
+        self.memory = memory;
+    }
+
     /// Puts the memory aside for others when nothing is in it.
     pub(crate) fn release(&mut self, spares: &Spares) {
         if self.is_empty() && !self.memory.is_empty() {

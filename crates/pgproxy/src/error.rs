@@ -462,22 +462,11 @@ impl Refusal {
         .hint("Possible are settings that SET and RESET can change, and options of the form -c name=value.")
     }
 
-    pub(crate) fn identity(name: &str) -> Self {
-        Self::new(
-            SqlState(*b"22023"),
-            format!("the startup parameter \"{name}\" cannot be used through a pool, whose connections change hands"),
-        )
-        .hint(
-            "Send SET ROLE (or SET SESSION AUTHORIZATION) after connecting: the client then keeps its server connection. \
-             For all clients, use ALTER ROLE … SET role.",
-        )
-    }
-
-    /// The server did not take the client's startup parameters: its own words.
+    /// The server did not take the client's settings, from its startup packet or set since: its own words.
     pub(crate) fn settings_refused(sqlstate: SqlState, message: &str) -> Self {
         Self::new(
             sqlstate,
-            format!("the startup parameters were refused: {message}"),
+            format!("the settings of this session were refused: {message}"),
         )
     }
 

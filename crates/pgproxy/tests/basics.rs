@@ -285,9 +285,6 @@ fn a_changed_result_is_prepared_again() {
     assert_eq!(tags(&client.read_until_ready()), "2CZ");
     client.query("ALTER TABLE t ADD b int");
     send(&mut client, &run);
-    let answers = client.read_until_ready();
-    assert_eq!(sqlstates(&answers), ["0A000"]);
-    send(&mut client, &run);
     assert_eq!(tags(&client.read_until_ready()), "2CZ");
 }
 
@@ -517,17 +514,15 @@ fn session_state_stays_with_its_client() {
     let rig = start_with(|config| config.pool_size = 2);
     let (mut setter, mut other) = (rig.client(), rig.client());
     setter.query("SET application_name = 'setter'");
-    assert_eq!(rig.pool().pinned, 1);
+    assert_eq!(rig.pool().pinned, 0);
     for _ in 0..3 {
         assert_eq!(setter.value("SHOW application_name"), "setter");
         assert_ne!(other.value("SHOW application_name"), "setter");
     }
     // Unseen by the text: reset before anybody else gets it.
     other.query("DO $$ BEGIN PERFORM set_config('work_mem', '77kB', false); END $$");
-    rig.wait_for_pool(|pool| pool.idle == 1);
     assert_ne!(other.value("SHOW work_mem"), "77kB");
-    drop(setter);
-    rig.wait_for_pool(|pool| pool.pinned == 0 && pool.open == 1);
+    rig.assert_nothing_leaked();
 }
 
 #[test]
@@ -847,7 +842,7 @@ fn a_slow_client_holds_nobody_else_up() {
 fn draining_lets_transactions_finish() {
     let rig = start();
     let (mut idle, mut busy, mut pinned) = (rig.client(), rig.client(), rig.client());
-    pinned.query("SET application_name = 'pinned'");
+    pinned.query("LISTEN c");
     busy.query("BEGIN");
     rig.start_drain();
     for client in [&mut idle, &mut pinned] {

@@ -125,16 +125,19 @@ impl SessionState {
     pub const LISTEN: SessionState = SessionState(1 << 4);
     /// What nobody can see, nor take away: a loaded library, a seed, connections of the session's own, a backup.
     pub const HIDDEN: SessionState = SessionState(1 << 5);
+    /// Settings whose names or values cannot be known.
+    pub const SETTINGS: SessionState = SessionState(1 << 6);
     /// All of them.
-    pub const ALL: SessionState = SessionState((1 << 6) - 1);
+    pub const ALL: SessionState = SessionState((1 << 7) - 1);
     /// Each alone, with a word for people and labels.
-    pub const EACH: [(SessionState, &'static str); 6] = [
+    pub const EACH: [(SessionState, &'static str); 7] = [
         (SessionState::TEMPORARY, "temporary"),
         (SessionState::ADVISORY_LOCK, "advisory_lock"),
         (SessionState::CURSOR, "cursor"),
         (SessionState::PREPARED, "prepared"),
         (SessionState::LISTEN, "listen"),
         (SessionState::HIDDEN, "hidden"),
+        (SessionState::SETTINGS, "settings"),
     ];
 
     /// Whether it is none of them.

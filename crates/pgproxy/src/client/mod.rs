@@ -31,6 +31,9 @@ pub(crate) struct Client<S = Stream> {
     /// Its place among the clients of its database and of its user.
     pub(crate) admission: Admission,
     pub(crate) statements: ClientStatements,
+    /// What its startup packet asks for.
+    pub(crate) startup: Arc<Settings>,
+    /// What holds now, outside of a transaction.
     pub(crate) settings: Arc<Settings>,
     pub(crate) cancelable: Cancelable,
     pub(crate) seat: Seat,
@@ -55,6 +58,7 @@ impl<S> Client<S> {
             target: self.target,
             admission: self.admission,
             statements: self.statements,
+            startup: self.startup,
             settings: self.settings,
             cancelable: self.cancelable,
             seat: seat.unwrap_or(self.seat),

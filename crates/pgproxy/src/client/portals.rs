@@ -16,6 +16,8 @@ pub(crate) struct Portal {
     pub(crate) parameters: u64,
     /// The trace context of the batch in which its statement was parsed and it was bound.
     pub(crate) trace: Option<TraceParent>,
+    /// The settings that the parameters name, when the statement sets what they say.
+    pub(crate) settings: Vec<String>,
     /// It was executed: what comes goes on where it was suspended.
     pub(crate) has_run: bool,
 }

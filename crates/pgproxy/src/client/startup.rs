@@ -280,6 +280,7 @@ impl Arrival {
             target,
             admission,
             statements: ClientStatements::default(),
+            startup: Arc::clone(&settings),
             settings,
             cancelable,
             seat: self.seat,

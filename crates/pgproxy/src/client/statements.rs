@@ -55,6 +55,11 @@ impl Prepared {
         }
     }
 
+    /// Whether the server reads it as it was read when the client prepared it.
+    pub(crate) fn is_read_under(&self, reading: u64) -> bool {
+        self.reading == reading || self.is_stand_in
+    }
+
     fn bytes(&self) -> usize {
         self.text.len() + self.types.len()
     }
@@ -123,6 +128,16 @@ impl StatementTable {
                 .push(Arc::clone(&prepared));
         }
         prepared
+    }
+
+    /// The same statement under other settings.
+    pub(crate) fn reread(&self, prepared: &Prepared, reading: u64) -> Arc<Prepared> {
+        let source = Source {
+            text: &prepared.text,
+            types: &prepared.types,
+            reading,
+        };
+        self.intern(source, &prepared.statement)
     }
 
     /// The statement, for one client alone.
@@ -194,6 +209,13 @@ pub(crate) struct ClientStatements {
 impl ClientStatements {
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
         self.named.get(name)
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Arc<Prepared>> {
+        if name.is_empty() {
+            return self.unnamed.as_mut();
+        }
+        self.named.get_mut(name)
     }
 
     pub(crate) fn insert(&mut self, name: &[u8], prepared: Arc<Prepared>) {

@@ -184,7 +184,7 @@ impl Target {
 
     /// What a server reports under these settings, if that is known.
     pub(crate) fn statuses(&self, settings: &Settings) -> Option<Arc<Reported>> {
-        lock(&self.statuses).get(&settings.id).cloned()
+        lock(&self.statuses).get(&settings.reports).cloned()
     }
 
     /// Remembers what a server reports under these settings.
@@ -198,7 +198,7 @@ impl Target {
             statuses.clear();
         }
         let reported = Arc::new(reported.clone());
-        statuses.insert(settings.id, Arc::clone(&reported));
+        statuses.insert(settings.reports, Arc::clone(&reported));
         reported
     }
 

@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use paceline_sql::SessionState;
+
 use super::{Idle, Pool, Pooled, Stamp};
 
 /// One of the pool's places, for a connection that is being opened.
@@ -52,7 +54,7 @@ pub(crate) struct Lease<C: Pooled> {
     connection: Option<C>,
     stamp: Stamp,
     is_stale: bool,
-    is_pinned: bool,
+    pinned: SessionState,
     is_condemned: bool,
     is_idle_in_transaction: bool,
 }
@@ -70,7 +72,7 @@ impl<C: Pooled> Lease<C> {
             connection: Some(connection),
             stamp,
             is_stale,
-            is_pinned: false,
+            pinned: SessionState::NOTHING,
             is_condemned: false,
             is_idle_in_transaction: false,
         }
@@ -91,17 +93,34 @@ impl<C: Pooled> Lease<C> {
         self.stamp.doubt = self.pool.lock().doubt;
     }
 
-    /// It belongs to this client until the end, and is closed then.
-    pub(crate) fn pin(&mut self) {
-        self.is_condemned = true;
-        if !std::mem::replace(&mut self.is_pinned, true) {
-            self.pool.counters.pinned.fetch_add(1, Ordering::Relaxed);
+    /// It belongs to this client as long as it holds this state, which only this client may see. Says whether it did not before.
+    pub(crate) fn pin(&mut self, state: SessionState) -> bool {
+        let news = state.without(self.pinned);
+        let was_free = std::mem::replace(&mut self.pinned, state).is_nothing();
+        let counters = &self.pool.counters;
+        for (count, (each, _)) in counters.pins.iter().zip(SessionState::EACH) {
+            count.fetch_add(u64::from(news.meets(each)), Ordering::Relaxed);
         }
+        match (was_free, state.is_nothing()) {
+            (true, false) => {
+                counters.pinned.fetch_add(1, Ordering::Relaxed);
+            }
+            (false, true) => {
+                counters.pinned.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        !news.is_nothing()
     }
 
-    /// Whether it belongs to this client until the end.
+    /// What it holds that makes it belong to this client.
+    pub(crate) fn pinned(&self) -> SessionState {
+        self.pinned
+    }
+
+    /// Whether it belongs to this client.
     pub(crate) fn is_pinned(&self) -> bool {
-        self.is_pinned
+        !self.pinned.is_nothing()
     }
 
     /// Its client has a transaction open and does nothing, or does something again.
@@ -161,12 +180,13 @@ impl<C: Pooled> Drop for Lease<C> {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        if self.is_pinned {
+        let is_pinned = self.is_pinned();
+        if is_pinned {
             self.pool.counters.pinned.fetch_sub(1, Ordering::Relaxed);
         }
         let now = self.pool.clock.now();
         // A panic may have left it half-way between two states that each look clean.
-        let is_trusted = !self.is_condemned && !std::thread::panicking();
+        let is_trusted = !self.is_condemned && !is_pinned && !std::thread::panicking();
         if is_trusted && connection.is_clean() && now < connection.expires() {
             return self
                 .pool

@@ -84,6 +84,8 @@ pub(crate) struct Counters {
     pub(crate) pinned: AtomicUsize,
     /// Connections whose clients have a transaction open and do nothing.
     pub(crate) idle_in_transaction: AtomicUsize,
+    /// How often a connection became a client's own, by what it held: as [`SessionState::EACH`](paceline_sql::SessionState::EACH).
+    pub(crate) pins: [AtomicU64; 7],
     /// Connections of clients that are observed, outside of the pool.
     pub(crate) observed: AtomicUsize,
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use paceline_journal::Latencies;
+use paceline_sql::SessionState;
 
 use super::{Pool, Pooled};
 
@@ -34,10 +35,12 @@ pub struct PoolSnapshot {
     pub waiting: usize,
     /// How long the client at the head of the queue has waited.
     pub longest_wait: Option<Duration>,
-    /// Server connections that belong to one client until it leaves, because of session state.
+    /// Server connections that belong to one client for the time being, because of what its session holds.
     pub pinned: usize,
     /// Server connections whose clients have a transaction open and do nothing.
     pub idle_in_transaction: usize,
+    /// How often a server connection became a client's own, by what it held.
+    pub pins_total: [(&'static str, u64); 7],
     /// Server connections opened so far.
     pub connects_total: u64,
     /// Attempts to open one that failed.
@@ -112,6 +115,10 @@ impl<C: Pooled> Pool<C> {
             longest_wait: head.map(|since| now.saturating_duration_since(since)),
             pinned: self.counters.pinned.load(Relaxed),
             idle_in_transaction: self.counters.idle_in_transaction.load(Relaxed),
+            pins_total: std::array::from_fn(|index| {
+                let (_, reason) = SessionState::EACH[index];
+                (reason, self.counters.pins[index].load(Relaxed))
+            }),
             connects_total: self.counters.connects.load(Relaxed),
             connect_errors_total: self.counters.connect_errors.load(Relaxed),
             wait_timeouts_total: self.counters.wait_timeouts.load(Relaxed),

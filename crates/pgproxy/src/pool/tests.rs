@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, Waker};
 
+use paceline_sql::SessionState;
+
 use super::*;
 
 struct Fake {
@@ -221,9 +223,15 @@ fn the_old_and_the_idle_are_reaped() {
 fn pins_are_counted_until_they_end() {
     let pool = pool(1);
     let mut lease = open(&pool, Fake::new(1));
-    lease.pin();
-    lease.pin();
+    let state = SessionState::CURSOR | SessionState::LISTEN;
+    assert!(lease.pin(state));
+    assert!(!lease.pin(state));
     assert_eq!(pool.snapshot(Instant::now()).pinned, 1);
+    assert!(!lease.pin(SessionState::NOTHING));
+    assert_eq!(pool.snapshot(Instant::now()).pinned, 0);
+    assert!(lease.pin(SessionState::CURSOR));
+    let pins = pool.snapshot(Instant::now()).pins_total;
+    assert_eq!(pins.map(|(_, count)| count), [0, 0, 2, 0, 1, 0, 0]);
     drop(lease);
     assert_eq!(pool.snapshot(Instant::now()).pinned, 0);
     assert_eq!(

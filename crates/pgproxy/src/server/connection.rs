@@ -23,6 +23,17 @@ pub(crate) enum Status {
     Failed,
 }
 
+/// How a session becomes as new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reset {
+    /// It is.
+    None,
+    /// What is prepared may stay.
+    Light,
+    /// Nothing stays.
+    Full,
+}
+
 /// How to cancel what a server process is doing.
 #[derive(Clone)]
 pub(crate) struct CancelKey {
@@ -46,8 +57,8 @@ pub(crate) struct ServerConnection {
     pub(crate) status: Status,
     /// Messages of the extended protocol were sent since the last Sync: an implicit transaction may be open.
     pub(crate) is_unsynced: bool,
-    /// The session may hold something that nobody else may see: DISCARD ALL before the next client.
-    pub(crate) needs_reset: bool,
+    /// The session may hold something that nobody else may see: what to do before the next client.
+    pub(crate) reset: Reset,
     /// A setting is not what the client's settings say, for this transaction: texts may mean something else.
     pub(crate) reads_otherwise: bool,
     pub(crate) prepared: PreparedSet,
@@ -85,7 +96,7 @@ impl ServerConnection {
             expect: Expect::default(),
             status: Status::Idle,
             is_unsynced: false,
-            needs_reset: false,
+            reset: Reset::None,
             reads_otherwise: false,
             prepared: PreparedSet::default(),
             unnamed: None,
@@ -152,13 +163,12 @@ impl ServerConnection {
     pub(crate) fn forget_session(&mut self) {
         self.prepared.forget_all();
         self.unnamed = None;
-        self.settings = Arc::clone(&self.neutral);
+        self.forget_settings();
     }
 
-    /// Whether the server has reported exactly this.
-    pub(crate) fn reports(&self, expected: &Reported) -> bool {
-        self.reported.len() == expected.len()
-            && expected.iter().all(|pair| self.reported.contains(pair))
+    /// No setting is other than when the connection was opened.
+    pub(crate) fn forget_settings(&mut self) {
+        self.settings = Arc::clone(&self.neutral);
     }
 
     /// The server has told a setting. Says whether it is news.
@@ -179,7 +189,7 @@ impl ServerConnection {
 
 impl Pooled for ServerConnection {
     fn is_clean(&self) -> bool {
-        self.is_quiet() && !self.needs_reset && self.stream.is_some()
+        self.is_quiet() && self.reset == Reset::None && self.stream.is_some()
     }
 
     fn worker(&self) -> usize {

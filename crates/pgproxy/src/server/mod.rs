@@ -12,6 +12,6 @@ mod resolve;
 
 pub(crate) use circuit::{Circuit, Turn};
 pub(crate) use connect::{Opened, Server};
-pub(crate) use connection::{CancelKey, Reported, ServerConnection, Status};
+pub(crate) use connection::{CancelKey, Reported, Reset, ServerConnection, Status};
 pub(crate) use dial::Route;
 pub(crate) use prepared::{NameBuf, PreparedSet, ServerName};

@@ -81,6 +81,13 @@ impl PreparedSet {
         ServerName(self.last_name)
     }
 
+    /// A name for something that is closed when there is occasion.
+    pub(crate) fn wasted_name(&mut self) -> ServerName {
+        let name = self.unused_name();
+        self.condemned.push(name);
+        name
+    }
+
     /// Preparing it has failed, or has never begun.
     pub(crate) fn remove(&mut self, id: StatementId) {
         self.names.remove(&id);

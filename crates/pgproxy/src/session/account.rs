@@ -12,6 +12,7 @@ use paceline_sql::Statement;
 
 use super::Session;
 use super::expect::{Expect, Remembered};
+use super::state::Act;
 use crate::client::{Prepared, StatementId};
 use crate::error::Refusal;
 use crate::server::ServerName;
@@ -29,6 +30,8 @@ pub(crate) struct Note {
     pub(super) purpose: Purpose,
     /// The error that replaces the server's.
     pub(super) refusal: Option<Box<Refusal>>,
+    /// What it does to the session.
+    pub(super) act: Option<Box<Act>>,
 }
 
 /// An execution from its sending to its end. Of several that are sent ahead the server runs one after the other: each begins when it
@@ -158,6 +161,8 @@ pub(super) enum Purpose {
     SetUp,
     /// To make the session as new.
     Reset,
+    /// To find out what has become of the session.
+    Survey,
 }
 
 impl Remembered for Note {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::account::Purpose;
+use super::release::FAREWELL;
 use super::{End, Session};
 use crate::buffer::BACKLOG_BYTES;
 use crate::databases::Target;
@@ -143,6 +144,7 @@ impl Session {
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<Option<T>, End> {
         let mut timeout = pin!(sleep(limit));
+        let mut has_closed = false;
         let (client, spares) = (&mut self.client, &self.worker.spares);
         poll_fn(|context| {
             if let Poll::Ready(found) = poll(context) {
@@ -155,12 +157,22 @@ impl Session {
             if let Poll::Ready(Err(_)) = client.outbox.poll_flush(&mut client.stream, context) {
                 return Poll::Ready(Err(End::Gone));
             }
-            while client.inbox.len() < BACKLOG_BYTES {
+            while client.inbox.len() < BACKLOG_BYTES && !has_closed {
                 match client
                     .inbox
                     .poll_fill(&mut client.stream, BACKLOG_BYTES, spares, context)
                 {
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(End::Gone)),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
+                    // It may still want the answer to what it has sent; or it is gone, and another could have its place.
+                    Poll::Ready(Ok(0)) => {
+                        has_closed = true;
+                        let soon = tokio::time::Instant::now() + FAREWELL;
+                        let deadline = timeout.deadline().min(soon);
+                        timeout.as_mut().reset(deadline);
+                        if timeout.as_mut().poll(context).is_ready() {
+                            return Poll::Ready(Ok(None));
+                        }
+                    }
                     Poll::Ready(Ok(_)) => {}
                     Poll::Pending => break,
                 }
@@ -188,14 +200,16 @@ impl Session {
         self.bring_in_line();
     }
 
-    /// Gives the connection the client's settings, in one round trip, where they differ; nothing of the client's is sent before that
-    /// has succeeded.
+    /// Gives the connection the client's settings where they differ, in the same write as the client's first batch or query; nothing
+    /// more is sent before that has succeeded.
     pub(super) fn bring_in_line(&mut self) {
         let Some(server) = &mut self.server else {
             return;
         };
         if let Some(sql) = self.client.settings.statement_from(&server.settings) {
-            self.is_setting_up = true;
+            (self.is_setting_up, self.may_ride) = (true, true);
+            // When it fails, the block stays open and failed, and nothing that the client has sent behind it is run.
+            let sql = format!("BEGIN;{sql}COMMIT");
             self.send_internal(sql.as_bytes(), Purpose::SetUp);
         }
     }

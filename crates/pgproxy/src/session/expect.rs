@@ -51,6 +51,17 @@ pub(crate) struct Entry<T> {
     pub(crate) note: T,
 }
 
+impl<T> Entry<T> {
+    fn is_batch_end(&self) -> bool {
+        is_end(self.asked) && self.fate != Fate::SwallowAll
+    }
+}
+
+/// Whether its answer ends in a ReadyForQuery.
+fn is_end(asked: Asked) -> bool {
+    matches!(asked, Asked::Query | Asked::FunctionCall | Asked::Sync)
+}
+
 /// What to do with a message of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -74,6 +85,8 @@ pub(crate) struct Expect<T> {
     /// Entries that may yet be undone: those behind the last Sync sent, and those before it.
     open_now: usize,
     open_earlier: usize,
+    /// Entries of the client's that end in a ReadyForQuery.
+    batches_due: usize,
 }
 
 /// What is remembered with an entry.
@@ -89,6 +102,7 @@ impl<T> Default for Expect<T> {
             is_skipping: false,
             open_now: 0,
             open_earlier: 0,
+            batches_due: 0,
         }
     }
 }
@@ -102,9 +116,12 @@ impl<T: Remembered> Expect<T> {
         );
         if asked == Asked::Sync {
             self.is_skipping = false;
-            self.open_earlier += std::mem::take(&mut self.open_now);
         }
         self.open_now += usize::from(note.is_open());
+        if is_end(asked) {
+            self.open_earlier += std::mem::take(&mut self.open_now);
+            self.batches_due += usize::from(fate != Fate::SwallowAll);
+        }
         self.queue.push_back(Entry { asked, fate, note });
     }
 
@@ -120,13 +137,16 @@ impl<T: Remembered> Expect<T> {
 
     /// How many batches and queries of the client are due: each ends in a ReadyForQuery.
     pub(crate) fn batches_due(&self) -> usize {
-        let ends = |entry: &&Entry<T>| {
-            matches!(
-                entry.asked,
-                Asked::Query | Asked::FunctionCall | Asked::Sync
-            ) && entry.fate != Fate::SwallowAll
-        };
-        self.queue.iter().filter(ends).count()
+        self.batches_due
+    }
+
+    /// The fate of an entry has been changed.
+    pub(crate) fn recount(&mut self) {
+        self.batches_due = self
+            .queue
+            .iter()
+            .filter(|entry| entry.is_batch_end())
+            .count();
     }
 
     /// Whether the server skips all messages up to a Sync that has not been sent yet.
@@ -188,6 +208,7 @@ impl<T: Remembered> Expect<T> {
     pub(crate) fn finish(&mut self) -> Option<Entry<T>> {
         let entry = self.queue.pop_front()?;
         self.settle(usize::from(entry.note.is_open()));
+        self.batches_due -= usize::from(entry.is_batch_end());
         Some(entry)
     }
 
@@ -205,6 +226,11 @@ impl<T: Remembered> Expect<T> {
             .range(..skipped)
             .filter(|entry| entry.note.is_open())
             .count();
+        let ends = self
+            .queue
+            .range(..skipped)
+            .filter(|entry| entry.is_batch_end());
+        self.batches_due -= ends.count();
         self.settle(open);
         self.queue.drain(..skipped).rev()
     }
@@ -223,6 +249,7 @@ impl<T: Remembered> Expect<T> {
     /// The server is gone: takes everything, in order.
     pub(crate) fn take_all(&mut self) -> VecDeque<Entry<T>> {
         (self.is_skipping, self.open_now, self.open_earlier) = (false, 0, 0);
+        self.batches_due = 0;
         std::mem::take(&mut self.queue)
     }
 
@@ -394,6 +421,18 @@ mod tests {
         assert!(expect.is_earlier_open());
         assert_eq!(run(&mut expect, "E"), "E|D");
         assert!(!expect.is_earlier_open());
+    }
+
+    #[test]
+    fn a_query_ends_its_batch() {
+        let mut expect = Expect::default();
+        expect.push(Asked::Query, Fate::Forward, 'A');
+        assert!(expect.is_earlier_open());
+        expect.push(Asked::Query, Fate::SwallowAll, 'b');
+        assert_eq!(expect.batches_due(), 1);
+        assert_eq!(run(&mut expect, "EZ"), "EZ");
+        assert!(!expect.is_earlier_open());
+        assert_eq!((expect.batches_due(), expect.len()), (0, 1));
     }
 
     #[test]

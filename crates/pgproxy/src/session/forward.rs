@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
-use paceline_pgwire::frontend::{Execute, FLUSH, Query, SYNC};
+use paceline_pgwire::frontend::{Execute, FLUSH, Parse, Query, SYNC};
 use paceline_pgwire::{Message, Wire};
-use paceline_sql::{Kind, SessionEffect, SessionState};
+use paceline_sql::{Kind, SessionEffect, SessionState, Shape, TransactionControl};
 
 use super::account::{Note, Run, Undo};
 use super::expect::{Asked, Fate};
@@ -13,6 +13,7 @@ use super::read::Taken;
 use super::understand::Text;
 use super::{BodyTo, Copy, End, Session, Stall};
 use crate::error::Refusal;
+use crate::server::{NameBuf, Reset};
 
 /// Sent in the place of what was refused. No portal has this name, no statement begins like this.
 const REFUSED: &[u8] = b"refused by Paceline";
@@ -27,26 +28,32 @@ impl Session {
             return stall;
         }
         let statement = self.meaning(&text);
+        if !self.rides(&statement.shape) {
+            return Ok(Some(Stall::Answers));
+        }
+        self.may_ride = false;
         let run = self.due(&statement, 0, text.trace);
         let stand_in = self.deallocate_by_query(text.stripped().as_bytes());
+        let act = self.act(&statement.shape, Vec::new());
         let with_comment = self.worker.proxy.config.forward_trace_comment;
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };
-        let (undo, effect) = match stand_in {
+        let (undo, act, effect) = match stand_in {
             Some((text, undo)) => {
                 Query { text: &text }.write(server.outbox.buf());
-                (undo, &SessionEffect::NONE)
+                (undo, None, &SessionEffect::NONE)
             }
             None => {
                 let text = text.forwarded(with_comment);
                 Query { text }.write(server.outbox.buf());
-                (Undo::Nothing, &statement.shape.session)
+                (Undo::Nothing, act, &statement.shape.session)
             }
         };
         let note = Note {
             run,
             undo,
+            act,
             ..Note::default()
         };
         server.expect.push(Asked::Query, Fate::Forward, note);
@@ -56,7 +63,8 @@ impl Session {
         self.client.statements.unnamed = None;
         self.portals.end_transaction();
         self.begin_next();
-        self.heed(effect, &statement.shape.summary);
+        self.heed(statement.shape.kind, effect);
+        self.reset_to_startup(effect);
         self.hold(statement.shape.kind, effect);
         Ok(None)
     }
@@ -66,38 +74,53 @@ impl Session {
             return stall;
         }
         let execute = Execute::parse(message.body()).map_err(malformed)?;
+        if self.is_setting_up && self.portals.get_mut(execute.portal).is_none() {
+            return Ok(Some(Stall::Answers));
+        }
         let portal = self.portals.get_mut(execute.portal).map(|portal| {
             let is_first = !std::mem::replace(&mut portal.has_run, true);
             let prepared = Arc::clone(&portal.prepared);
-            (prepared, portal.parameters, portal.trace, is_first)
+            let settings = portal.settings.clone();
+            (
+                prepared,
+                portal.parameters,
+                portal.trace,
+                is_first,
+                settings,
+            )
         });
         let run = match &portal {
-            Some((prepared, parameters, trace, true)) => {
+            Some((prepared, parameters, trace, true, _)) => {
                 self.due(&prepared.statement, *parameters, *trace)
             }
             // What goes on where it was suspended is no execution of its own.
             _ => Run::default(),
         };
+        let act = portal
+            .as_ref()
+            .filter(|(prepared, ..)| !prepared.effect().is_none())
+            .and_then(|(prepared, .., settings)| {
+                self.act(&prepared.statement.shape, settings.clone())
+            });
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };
         server.outbox.put(message.frame());
         let note = Note {
             run,
+            act,
             ..Note::default()
         };
         server.asked(Asked::Execute, Fate::Forward, note);
         self.begin_next();
         let unknown = SessionEffect::unknown;
-        let (kind, effect, summary) = match &portal {
-            Some((prepared, ..)) => {
-                let shape = &prepared.statement.shape;
-                (shape.kind, prepared.effect(), &*shape.summary)
-            }
+        let (kind, effect) = match &portal {
+            Some((prepared, ..)) => (prepared.statement.shape.kind, prepared.effect()),
             // One that was forgotten (there may be many), or that SQL has declared: it may run anything.
-            None => (Kind::Unknown, &unknown(), "a portal"),
+            None => (Kind::Unknown, &unknown()),
         };
-        self.heed(effect, summary);
+        self.heed(kind, effect);
+        self.reset_to_startup(effect);
         if self.hold(kind, effect)
             && let Some(server) = &mut self.server
         {
@@ -122,6 +145,7 @@ impl Session {
         }
         self.traces.clear();
         self.has_own_unnamed = false;
+        self.may_ride = false;
         self.portals.end_batch();
         match &mut self.server {
             Some(server) => {
@@ -151,12 +175,14 @@ impl Session {
             return Ok(Some(Stall::Server));
         };
         server.outbox.put(bytes);
+        self.may_ride = false;
         server
             .expect
             .push(Asked::FunctionCall, Fate::Forward, Note::default());
         server.is_unsynced = false;
         // It may be set_config, or anything.
-        server.needs_reset = true;
+        server.reset = server.reset.max(Reset::Full);
+        server.reads_otherwise = true;
         self.body_to = BodyTo::Peer;
         Ok(None)
     }
@@ -194,6 +220,19 @@ impl Session {
             server.expect.push(Asked::Query, Fate::Replace, note);
             server.is_unsynced = false;
             server.unnamed = None;
+        } else if tag == b'P' {
+            // A failed transaction refuses a Parse for its own reason, before it looks at the name. Otherwise the second fails.
+            let mut buf = NameBuf::default();
+            let name = server.prepared.wasted_name();
+            let parse = Parse {
+                statement: name.write(&mut buf),
+                text: b"SELECT 1",
+                types: Parse::NO_TYPES,
+            };
+            parse.write(server.outbox.buf());
+            server.asked(Asked::Parse, Fate::Swallow, Note::default());
+            parse.write(server.outbox.buf());
+            server.asked(Asked::Parse, Fate::Replace, note);
         } else {
             Execute {
                 portal: REFUSED,
@@ -226,6 +265,17 @@ impl Session {
         Some(Ok(None))
     }
 
+    /// Whether a statement can be sent behind our own that brings the settings in line, without waiting for that: when it fails,
+    /// the transaction block is failed, and whatever does not end it is refused.
+    pub(super) fn rides(&self, shape: &Shape) -> bool {
+        let may_end_block = match shape.kind {
+            Kind::Unknown => true,
+            Kind::Several => shape.transaction.is_some(),
+            _ => !matches!(shape.transaction, None | Some(TransactionControl::Begin)),
+        };
+        !self.is_setting_up || self.may_ride && !may_end_block
+    }
+
     /// Whether nothing more is sent before the answer has come. A COPY reads CopyData, and would swallow a Sync that comes before
     /// these; and what may drop prepared statements must not make those that are prepared behind it look dropped.
     fn hold(&mut self, kind: Kind, effect: &SessionEffect) -> bool {
@@ -234,29 +284,6 @@ impl Session {
             .is_some_and(|facts| facts.is_unknown || facts.takes.meets(SessionState::PREPARED));
         self.is_held = drops || matches!(kind, Kind::Copy | Kind::Unknown);
         self.is_held
-    }
-
-    /// What a statement does to the session that runs it.
-    fn heed(&mut self, effect: &SessionEffect, statement: &str) {
-        let (Some(server), Some(facts)) = (&mut self.server, effect.facts()) else {
-            return;
-        };
-        let mut settings = facts.settings.iter().filter(|setting| !setting.is_local);
-        if settings.clone().any(|setting| !setting.is_reset) || !facts.leaves.is_nothing() {
-            if !server.is_pinned() {
-                let client = self.client.id().0;
-                tracing::info!(
-                    client,
-                    statement,
-                    "A client keeps its server connection until it leaves, because of session state."
-                );
-            }
-            server.pin();
-        } else {
-            server.needs_reset |= facts.is_unknown
-                || settings.next().is_some()
-                || facts.takes.meets(SessionState::PREPARED);
-        }
     }
 }
 

@@ -6,9 +6,11 @@
 //! 3. [`checkout`]: a server connection, with the client's settings. Waiting is bounded, and the client is listened to meanwhile.
 //! 4. [`prepare`]: give this server connection the statements that it lacks, make room for them.
 //! 5. [`forward`] and [`named`]: write the messages under the names that they have there, and note what answers are due ([`expect`]).
-//! 6. [`stream`]: pass the answers back as they come, without those to our own messages; rows are not looked at.
+//! 6. [`stream`]: pass the answers back as they come, without those to our own messages; rows are not looked at. What failed only
+//!    because its plan is of yesterday is sent again ([`retry`]).
 //! 7. [`account`]: tell the journal, before the last byte of an answer leaves. (The time of a COPY from the client is that of both.)
-//! 8. [`release`]: at the end of a transaction, give the connection back: clean, reset, or not at all.
+//! 8. [`state`] and [`release`]: at the end of a transaction, find out what it has done to its session, and give the connection
+//!    back: clean, reset, or not at all.
 //!
 //! One task does all of it. It waits in one place ([`wait`]) for whatever can go on: both sockets in both directions.
 //!
@@ -37,6 +39,8 @@ mod named;
 mod prepare;
 mod read;
 mod release;
+mod retry;
+mod state;
 mod stream;
 mod understand;
 mod wait;
@@ -57,10 +61,14 @@ use alarm::Alarm;
 pub(crate) use account::{Due, Note, Run, begin_next, hash_parameters};
 pub(crate) use alarm::Doing;
 pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
+use retry::BatchState;
+use state::Doings;
 pub(crate) use understand::{Text, meaning};
 
+use crate::buffer::Outbox;
 use crate::cancel;
 use crate::client::{Client, Portals, StatementId};
+use crate::config::Pooling;
 use crate::error::Refusal;
 use crate::pool::Lease;
 use crate::server::Opened;
@@ -83,8 +91,29 @@ pub(crate) struct Session {
     denied: Option<Refusal>,
     /// The server connection is being brought in line with the client's settings.
     is_setting_up: bool,
+    /// A batch or query may be sent behind that without waiting for it.
+    may_ride: bool,
+    /// That has failed, and why.
+    misfit: Option<Refusal>,
     /// The server connection is being made as new, for whoever comes next.
     is_resetting: bool,
+    /// The server is being asked what was done to the session.
+    is_surveying: bool,
+    /// What was done to the session since then.
+    doings: Option<Box<Doings>>,
+    /// The client has other settings than before.
+    has_new_settings: bool,
+    /// `DISCARD ALL` has been said.
+    was_discarded: bool,
+    /// The client keeps its connection until it leaves.
+    is_session_pooled: bool,
+    /// The connection of a client that leaves is as new.
+    has_left_nothing: bool,
+    /// The log knows that this client was tied to its connection.
+    has_told_pin: bool,
+    /// The client's batch, as long as nothing of it is answered, to be sent again.
+    batch: Outbox,
+    batch_state: BatchState,
     /// What the server said when its settings could not be brought in line, or it could not be reset.
     internal_error: Option<(SqlState, String)>,
     /// What was sent last decides what may follow: nothing more before its answer.
@@ -152,6 +181,7 @@ enum End {
 
 impl Session {
     pub(crate) fn new(worker: Rc<Worker>, client: Client) -> Self {
+        let is_session_pooled = client.target.settings().pooling == Pooling::Session;
         Self {
             worker,
             client,
@@ -162,7 +192,18 @@ impl Session {
             is_skipping: false,
             denied: None,
             is_setting_up: false,
+            may_ride: false,
+            misfit: None,
+            batch: Outbox::default(),
+            batch_state: BatchState::Off,
             is_resetting: false,
+            is_surveying: false,
+            doings: None,
+            was_discarded: false,
+            has_new_settings: false,
+            is_session_pooled,
+            has_told_pin: false,
+            has_left_nothing: false,
             internal_error: None,
             is_held: false,
             copy: Copy::No,

@@ -11,11 +11,12 @@ use super::account::{Note, Undo, UndoClient, hash_parameters};
 use super::expect::{Asked, Fate};
 use super::forward::malformed;
 use super::read::Taken;
+use super::state::named_settings;
 use super::understand::Text;
 use super::{BodyTo, Session, Stall};
 use crate::client::{Portal, Prepared, StatementId};
 use crate::error::Refusal;
-use crate::server::{NameBuf, ServerName};
+use crate::server::{NameBuf, Reset, ServerName, Status};
 
 /// Trace comments that one batch may bear.
 const TRACES_MAX: usize = 256;
@@ -42,6 +43,10 @@ impl Session {
         }
         let prepared =
             known.unwrap_or_else(|| self.meet(&text, parse.types, !parse.statement.is_empty()));
+        if !self.rides(&prepared.statement.shape) {
+            self.learnt = Some(prepared.statement.clone());
+            return Ok(Some(Stall::Answers));
+        }
         self.learnt = None;
         if let Some(trace) = text.trace {
             self.note_trace(prepared.id, trace);
@@ -65,7 +70,12 @@ impl Session {
             server.parse_unnamed(&prepared, Fate::Forward, undo);
             return Ok(None);
         }
-        let is_there = server.prepared.get(prepared.id).is_some();
+        // The server would refuse it in a failed transaction. Where we cannot answer in its place, it is asked.
+        let is_sure = server.expect.batches_due() == 0 && server.status != Status::Failed;
+        let is_there = server.prepared.get(prepared.id).is_some() && is_sure;
+        if !is_sure {
+            server.prepared.condemn(prepared.id);
+        }
         let undo = UndoClient::Parsed {
             name: name.into(),
             server: (!is_there).then_some(prepared.id),
@@ -102,6 +112,12 @@ impl Session {
             Lookup::Foreign => None,
             Lookup::Missing(refusal) => return self.refuse(b'B', refusal),
         };
+        let rides = prepared.as_ref().map_or(!self.is_setting_up, |prepared| {
+            self.rides(&prepared.statement.shape)
+        });
+        if !rides {
+            return Ok(Some(Stall::Answers));
+        }
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };
@@ -121,15 +137,19 @@ impl Session {
         self.body_to = BodyTo::Peer;
         if let Some(prepared) = prepared {
             // The planner may run functions, even if the portal is never executed.
-            server.needs_reset |= !prepared.effect().is_none();
+            if prepared.effect().is_unknown() {
+                server.reset = server.reset.max(Reset::Light);
+            }
             let trace = self.trace_of(prepared.id);
             let parameters = hash_parameters(bind.rest, missing);
+            let settings = named_settings(&prepared, bind.rest, missing);
             self.portals.insert(
                 bind.portal,
                 Portal {
                     prepared,
                     parameters,
                     trace,
+                    settings,
                     has_run: false,
                 },
             );
@@ -183,10 +203,11 @@ impl Session {
         if close.target == Target::Statement && self.is_open(close.name) {
             return Ok(Some(Stall::Answers));
         }
-        let is_pinned = self
-            .server
-            .as_ref()
-            .is_some_and(|server| server.is_pinned());
+        let is_pinned = self.is_session_pooled
+            || self
+                .server
+                .as_ref()
+                .is_some_and(|server| server.status != Status::Idle || server.is_pinned());
         let undo = match close.target {
             Target::Portal => None,
             Target::Statement if close.name.is_empty() => {
@@ -230,8 +251,15 @@ impl Session {
             .is_some_and(|server| server.expect.is_earlier_open())
     }
 
-    fn lookup(&self, name: &[u8]) -> Lookup {
-        let statements = &self.client.statements;
+    fn lookup(&mut self, name: &[u8]) -> Lookup {
+        let (reading, table) = (self.client.settings.reading, &self.worker.proxy.statements);
+        let statements = &mut self.client.statements;
+        if let Some(prepared) = statements.get_mut(name)
+            && !prepared.is_read_under(reading)
+        {
+            // The settings have changed since it was prepared, and who has these shares it.
+            *prepared = table.reread(prepared, reading);
+        }
         if name.is_empty() {
             return match &statements.unnamed {
                 Some(prepared) => Lookup::Found(Arc::clone(prepared)),

@@ -39,10 +39,13 @@ impl Session {
                 },
             };
             let len = piece.len();
+            let frame = piece.bytes();
+            let begins = self.begins_batch(&piece);
             if let Some(stall) = self.take(piece)? {
                 self.client.reader = reader;
                 return Ok(stall);
             }
+            self.record(begins, frame);
             inbox.consume(len);
             self.deliver_local();
         }
@@ -59,8 +62,9 @@ impl Session {
         // Local answers and errors of our own need no server: a client that does not read them is not read from either.
         self.client.outbox.is_backed_up()
             || self.is_held
-            || self.is_setting_up
+            || self.is_setting_up && !self.may_ride
             || self.is_resetting
+            || self.is_surveying
             || self.server.as_ref().is_some_and(|server| {
                 server.outbox.is_backed_up() || server.expect.len() >= DUE_MAX
             })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use paceline_pgwire::Wire;
 use paceline_pgwire::backend::{ParameterStatus, ReadyForQuery, TransactionStatus};
-use paceline_pgwire::frontend::Query;
+use paceline_sql::SessionState;
 use tokio::time::{sleep, timeout};
 
 use super::account::{Note, Purpose};
@@ -16,10 +16,10 @@ use super::stream::{Lost, undo};
 use super::{Copy, End, Session};
 use crate::error::Refusal;
 use crate::pool::Lease;
-use crate::server::{Opened, Status};
+use crate::server::{Opened, Reset, Status};
 
 /// How long answers are still passed on to a client that has closed its side or said goodbye, and how long a last word may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Gives the connection back when nothing is under way any more.
@@ -32,35 +32,68 @@ impl Session {
             return;
         }
         self.portals.end_transaction();
-        if server.is_pinned() {
-            // After DISCARD ALL a session has the settings of its startup packet, not those of the pool.
-            if server.settings.id != self.client.settings.id {
-                self.tell_settings();
-                self.bring_in_line();
-            }
+        if self.leaving.is_some() {
+            return self.leave_nothing_behind();
+        }
+        if std::mem::replace(&mut self.was_discarded, false) {
+            self.has_reports = false;
+            self.tell_settings();
+        }
+        if self.is_session_pooled {
+            self.doings = None;
+            return self.stay();
+        }
+        // Settings that are new have nothing to be compared with.
+        let has_reports = std::mem::replace(&mut self.has_reports, false);
+        if has_reports && !self.has_new_settings {
+            self.note_reports();
+        }
+        if self.survey() {
             return;
+        }
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        if std::mem::replace(&mut self.has_new_settings, false) {
+            let (target, settings) = (&self.client.target, &self.client.settings);
+            if target.statuses(settings).is_none() {
+                target.remember_statuses(settings, &server.reported);
+            }
         }
         if std::mem::replace(&mut server.reads_otherwise, false) {
             server.prepared.condemn_misread();
         }
-        if std::mem::replace(&mut self.has_reports, false) {
-            // A function has changed a setting, DISCARD ALL all of them, or SET LOCAL has, and that is over. Only what is not as it
-            // should be matters.
-            let expected = self.client.target.statuses(&self.client.settings);
-            if expected.is_none_or(|expected| !server.reports(&expected)) {
-                server.needs_reset = true;
-                self.tell_settings();
-            }
+        if server.is_pinned() {
+            return self.stay();
         }
-        if self
-            .server
-            .as_ref()
-            .is_some_and(|server| server.needs_reset)
-        {
-            self.is_resetting = true;
-            return self.send_internal(b"DISCARD ALL", Purpose::Reset);
+        match server.reset {
+            Reset::None => self.detach(),
+            reset => self.reset(reset),
         }
-        self.detach();
+    }
+
+    /// The client keeps its connection, which may have lost its settings.
+    fn stay(&mut self) {
+        let settings = &self.client.settings;
+        let has_lost = |server: &Lease<Opened>| server.settings.id != settings.id;
+        if self.server.as_ref().is_some_and(has_lost) {
+            self.bring_in_line();
+        }
+    }
+
+    /// The client leaves: its connection becomes as new, for others.
+    fn leave_nothing_behind(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let is_used = self.is_session_pooled || server.is_pinned() || self.doings.is_some();
+        let reset = if is_used { Reset::Full } else { server.reset };
+        match reset {
+            _ if self.has_left_nothing => self.detach(),
+            _ if server.pinned().meets(SessionState::HIDDEN) => {}
+            Reset::None if !self.has_reports => self.detach(),
+            reset => self.reset(reset.max(Reset::Light)),
+        }
     }
 
     /// The client has been told settings that are not those of its next transaction: these are.
@@ -80,6 +113,7 @@ impl Session {
         let is_mid_message = self.is_mid_message();
         (self.copy, self.is_held) = (Copy::No, false);
         (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
+        (self.is_surveying, self.was_discarded) = (false, false);
         if let Some(mut lease) = self.server.take() {
             lease.inbox.shrink();
             lease.outbox.shrink();
@@ -107,12 +141,12 @@ impl Session {
 
     /// The settings are in line, or cannot be.
     pub(super) fn set_up_done(&mut self) {
-        self.is_setting_up = false;
         let Some(server) = &mut self.server else {
             return;
         };
         match self.internal_error.take() {
             None => {
+                self.is_setting_up = false;
                 let (target, settings) = (&self.client.target, &self.client.settings);
                 server.settings = Arc::clone(settings);
                 if target.statuses(settings).is_none() {
@@ -120,9 +154,7 @@ impl Session {
                 }
             }
             Some((sqlstate, words)) => {
-                server.condemn();
-                self.detach();
-                self.denied = Some(Refusal::settings_refused(sqlstate, &words));
+                self.misfit = Some(Refusal::settings_refused(sqlstate, &words));
             }
         }
     }
@@ -136,45 +168,62 @@ impl Session {
         if self.internal_error.take().is_some() {
             server.condemn();
         }
-        server.needs_reset = false;
+        server.reset = Reset::None;
+        server.forget_settings();
+        if self.leaving.is_some() {
+            server.pin(SessionState::NOTHING);
+            self.doings = None;
+            self.has_left_nothing = true;
+        }
     }
 
     /// The server connection is lost. Between transactions everything that is due is answered with that, and the session goes on
     /// without. Within one the session ends, as it would at Postgres itself: what the client has sent ahead, or sends without
     /// looking at the error, belongs to the transaction that is gone, and must not run as transactions of its own.
-    pub(super) fn lose(&mut self, lost: &Lost) -> Result<(), End> {
+    pub(super) fn lose(&mut self, lost: Lost) -> Result<(), End> {
         let Some(mut lease) = self.server.take() else {
             return Ok(());
         };
         lease.condemn();
         self.client.cancelable.detach();
-        let refusal = Refusal::server_lost(lost.words.as_deref());
+        let is_misfit = lost.misfit.is_some();
+        let refusal = lost
+            .misfit
+            .unwrap_or_else(|| Refusal::server_lost(lost.words.as_deref()));
         let in_message = lease.reader.missing() > 0 && self.answer_to == super::BodyTo::Peer;
         let is_over = in_message
             || self.copy != Copy::No
             || lease.is_pinned()
+            || self.is_session_pooled
+            // What has been SET, and answered, would be lost in silence.
+            || self.doings.is_some()
             || lease.status != Status::Idle
             || self.has_sent_ahead(&lease);
+        // Nothing has run. But a client that has set what cannot be set again would never get on.
+        let has_set = self.client.settings.id != self.client.startup.id;
+        let is_over = if is_misfit { has_set } else { is_over };
         let was_skipping = lease.expect.is_skipping();
         let was_busy = lease.status != Status::Idle || lease.is_unsynced;
         let was_setting_up = self.is_setting_up;
         let mut due = lease.expect.take_all();
         for entry in due.iter_mut().rev() {
-            undo(
-                std::mem::take(&mut entry.note.undo),
-                &mut lease,
-                &mut self.client.statements,
-            );
+            let undoing = std::mem::take(&mut entry.note.undo);
+            undo(undoing, &mut lease, &mut self.client.statements);
         }
         drop(lease);
         (self.copy, self.is_held) = (Copy::No, false);
         (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
+        (self.is_surveying, self.was_discarded) = (false, false);
         self.stop_passing();
         if is_over {
             return Err(if in_message {
                 End::Gone
             } else {
-                End::Told(refusal.ends_session())
+                End::Told(if is_misfit {
+                    refusal
+                } else {
+                    refusal.ends_session()
+                })
             });
         }
         let was_told = self.answer_lost(due, &refusal, was_skipping);
@@ -249,9 +298,9 @@ impl Session {
 
     /// Whether no transaction is open and nothing is due.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.server
-            .as_ref()
-            .is_none_or(|server| server.is_pinned() && server.is_quiet())
+        self.server.as_ref().is_none_or(|server| {
+            server.is_quiet() && (self.is_session_pooled || server.is_pinned())
+        })
     }
 
     /// The client has said goodbye or closed its side. What is due is passed on for a moment; an open transaction is rolled
@@ -270,11 +319,14 @@ impl Session {
         };
         // Half a message, or a batch without its end, cannot be brought to an end in the client's place.
         let is_torn = server.is_unsynced || is_mid_message || self.copy == Copy::In;
-        if is_torn || server.is_pinned() && server.expect.is_empty() {
+        let has_hidden = server.pinned().meets(SessionState::HIDDEN);
+        if is_torn || has_hidden && server.expect.is_empty() {
             return Err(End::Gone);
         }
         if server.status != Status::Idle && server.expect.is_empty() {
             self.send_internal(b"ROLLBACK", Purpose::Client);
+        } else {
+            self.release();
         }
         Ok(())
     }
@@ -284,19 +336,5 @@ impl Session {
         let client = &mut self.client;
         let said = poll_fn(|context| client.outbox.poll_flush(&mut client.stream, context));
         let _ = timeout(FAREWELL, said).await;
-    }
-
-    /// A statement of our own, whose answer nobody sees.
-    pub(super) fn send_internal(&mut self, text: &[u8], purpose: Purpose) {
-        let Some(server) = &mut self.server else {
-            return;
-        };
-        Query { text }.write(server.outbox.buf());
-        server.unnamed = None;
-        let note = Note {
-            purpose,
-            ..Note::default()
-        };
-        server.expect.push(Asked::Query, Fate::SwallowAll, note);
     }
 }

@@ -7,9 +7,11 @@ use paceline_pgwire::{ErrorFields, Piece, Severity, SqlState, TagSet, Wire};
 
 use super::account::{Purpose, Undo, UndoClient};
 use super::expect::{Asked, Entry, Fate, Step};
+use super::retry::BatchState;
 use super::{BodyTo, Copy, Session};
 use crate::buffer::Inbox;
 use crate::client::ClientStatements;
+use crate::error::Refusal;
 use crate::server::{ServerConnection, Status};
 
 /// All but rows and CopyData: what has to be looked at.
@@ -19,6 +21,8 @@ const LOOKED_AT: TagSet = TagSet::of(b"123ACEGHIKNRSTVWZcnstv");
 pub(super) struct Lost {
     /// What the server said before it went, or why we gave it up.
     pub(super) words: Option<String>,
+    /// The connection was as it should be, but not for this client.
+    pub(super) misfit: Option<Refusal>,
 }
 
 impl Session {
@@ -77,6 +81,7 @@ impl Session {
             Piece::Part(part) => part.body(),
             Piece::Message(message) => message.body(),
         };
+        let mut retries = false;
         let (is_forwarded, step) = match tag {
             b'N' | b'A' => (!self.is_internal(), None),
             b'S' => (self.report(body)?, None),
@@ -87,7 +92,8 @@ impl Session {
                 }
                 last_words(&fields)?;
                 let step = self.step(tag)?;
-                (self.error(&fields, &step), Some(step))
+                retries = step.fails && self.may_retry(&fields);
+                (self.error(&fields, &step) && !retries, Some(step))
             }
             _ => {
                 let step = self.step(tag)?;
@@ -101,20 +107,34 @@ impl Session {
         };
         if is_forwarded {
             self.client.outbox.put(bytes);
+            self.is_being_answered(tag);
         }
         // What follows comes after the message was passed on, and before anything is sent.
         match step {
-            Some(Step { fails: true, .. }) => self.fail(),
+            Some(Step { fails: true, .. }) => {
+                self.fail();
+                if retries {
+                    self.retry();
+                }
+            }
             Some(Step { ends: true, .. }) => self.finish(),
             _ => {}
         }
-        Ok(())
+        match self.misfit.take() {
+            None => Ok(()),
+            misfit => Err(Lost {
+                words: None,
+                misfit,
+            }),
+        }
     }
 
-    /// Whether the answer that is due is one to a statement of our own.
+    /// Whether the answer that is due is one to a statement of our own that does not concern the client.
     fn is_internal(&mut self) -> bool {
         let head = self.server.as_mut().and_then(|server| server.expect.head());
-        head.is_some_and(|entry| entry.fate == Fate::SwallowAll)
+        head.is_some_and(|entry| {
+            entry.fate == Fate::SwallowAll && entry.note.purpose != Purpose::Client
+        })
     }
 
     fn report(&mut self, body: &[u8]) -> Result<bool, Lost> {
@@ -134,10 +154,11 @@ impl Session {
             .as_ref()
             .and_then(|server| server.expect.receive(tag).ok());
         step.ok_or_else(|| {
-            let refusal = crate::error::Refusal::server_out_of_step(tag);
+            let refusal = Refusal::server_out_of_step(tag);
             tracing::warn!(error = refusal.message, "Closing a server connection.");
             Lost {
                 words: Some(refusal.message),
+                misfit: None,
             }
         })
     }
@@ -164,6 +185,7 @@ impl Session {
                 }
                 heed_command(server, &mut self.client.statements, complete.tag, step.fate);
             }
+            b'D' if self.is_surveying && step.fate == Fate::SwallowAll => self.survey_row(body),
             b'G' | b'H' => {
                 self.copy = if tag == b'G' { Copy::In } else { Copy::Out };
                 // What is held behind was sent last.
@@ -213,11 +235,8 @@ impl Session {
         };
         note.run.finish(note.sqlstate);
         if note.sqlstate.is_some() && asked == Asked::Query {
-            undo(
-                std::mem::take(&mut note.undo),
-                server,
-                &mut self.client.statements,
-            );
+            let undoing = std::mem::take(&mut note.undo);
+            undo(undoing, server, &mut self.client.statements);
         }
         match asked {
             Asked::Execute | Asked::Query | Asked::FunctionCall => self.copy = Copy::No,
@@ -232,8 +251,14 @@ impl Session {
         if matches!(asked, Asked::Query | Asked::Execute) {
             self.begin_next();
         }
+        if let Some(act) = note.act.take()
+            && (note.sqlstate.is_none() || act.may_half_succeed())
+        {
+            self.acted(&act, asked == Asked::Query && note.sqlstate.is_none());
+        }
         match note.purpose {
             Purpose::Client => {}
+            Purpose::Survey => self.surveyed(),
             Purpose::SetUp => self.set_up_done(),
             Purpose::Reset => self.reset_done(),
         }
@@ -282,6 +307,7 @@ impl Session {
     pub(super) fn deliver_local(&mut self) {
         if let Some(server) = &mut self.server {
             while let Some(answer) = server.expect.take_local() {
+                self.batch_state = BatchState::Off;
                 self.client.outbox.put(answer);
             }
         }
@@ -362,6 +388,7 @@ fn last_words(fields: &ErrorFields<'_>) -> Result<(), Lost> {
     let message = String::from_utf8_lossy(fields.message().unwrap_or_default());
     Err(Lost {
         words: Some(format!("{message} ({sqlstate})")),
+        misfit: None,
     })
 }
 
@@ -369,5 +396,6 @@ fn lost(error: &paceline_pgwire::Error) -> Lost {
     tracing::warn!(%error, "Closing a server connection.");
     Lost {
         words: Some(error.to_string()),
+        misfit: None,
     }
 }

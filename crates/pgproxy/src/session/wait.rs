@@ -52,7 +52,7 @@ impl Session {
             Event::Server => {
                 let was_setting_up = self.is_setting_up;
                 if let Err(lost) = self.stream() {
-                    return self.lose(&lost);
+                    return self.lose(lost);
                 }
                 // A connection that has just been brought in line is wanted for what the client has sent. Given back, it would go to
                 // the next in the queue, who would bring it in line, and so on: nobody would ever get to work.
@@ -64,7 +64,10 @@ impl Session {
             }
             Event::ServerLost(error) => {
                 let words = error.map(|error| error.to_string());
-                self.lose(&Lost { words })
+                self.lose(Lost {
+                    words,
+                    misfit: None,
+                })
             }
         }
     }
@@ -90,6 +93,7 @@ impl Session {
             // An idle client has no buffers; those that are busy pass them on.
             client.inbox.release(&self.worker.spares);
             client.outbox.release(&self.worker.spares);
+            self.batch.release(&self.worker.spares);
         }
         // While it was backed up nobody asked the server for more.
         if (self.is_paused || was_backed_up) && !client.outbox.is_backed_up() {

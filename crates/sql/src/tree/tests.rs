@@ -431,7 +431,7 @@ fn knows_what_stays_in_the_session() {
     check("SET LOCAL x TO DEFAULT", "~.x");
     check(
         "DISCARD ALL",
-        "~ALL -temporary, advisory_lock, cursor, prepared, listen",
+        "~ALL -temporary, advisory_lock, cursor, prepared, listen, settings",
     );
     assert!(
         read("DISCARD ALL")
