@@ -46,6 +46,8 @@ impl Act {
 pub(super) struct Doings {
     /// Settings, each once.
     names: Vec<String>,
+    /// Settings that the server has told, without a statement that says so. Its configuration may have changed as well.
+    told: Vec<String>,
     state: SessionState,
     /// The statement that may tie the client to its connection.
     culprit: Option<Arc<Shape>>,
@@ -193,7 +195,8 @@ impl Session {
         }
         if !names.is_empty() {
             let doings = self.doings.get_or_insert_default();
-            names.into_iter().for_each(|name| doings.touch(name));
+            names.retain(|name| !doings.names.contains(name));
+            doings.told = names;
         }
     }
 
@@ -382,7 +385,7 @@ impl Doings {
     }
 
     fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.state.is_nothing()
+        self.names.is_empty() && self.told.is_empty() && self.state.is_nothing()
     }
 
     /// The kinds of state that are asked for, in the order of the columns behind those of the settings.
@@ -397,19 +400,28 @@ impl Doings {
             let name = literal(name);
             format!("pg_catalog.current_setting({name}, true)")
         });
+        let told = self.told.iter().map(|name| {
+            let name = literal(name);
+            format!(
+                "(SELECT setting FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) \
+                 OPERATOR(pg_catalog.=) {name} AND source OPERATOR(pg_catalog.=) 'session')"
+            )
+        });
         let holds = self.asked().map(|(_, holds)| format!("EXISTS ({holds})"));
-        let columns: Vec<String> = settings.chain(holds).collect();
+        let columns: Vec<String> = settings.chain(told).chain(holds).collect();
         (!columns.is_empty()).then(|| format!("SELECT {}", columns.join(", ")))
     }
 
     /// What the settings are, and what the session holds.
     fn found(&self) -> Option<(Changes, SessionState)> {
-        if self.names.is_empty() && self.asked().next().is_none() {
+        let count = self.names.len() + self.told.len();
+        if count == 0 && self.asked().next().is_none() {
             return Some((Vec::new(), SessionState::NOTHING));
         }
         let values = self.values.as_ref()?;
-        let (settings, holds) = values.split_at_checked(self.names.len())?;
-        let changes = self.names.iter().cloned().zip(settings.iter().cloned());
+        let (settings, holds) = values.split_at_checked(count)?;
+        let names = self.names.iter().chain(&self.told);
+        let changes = names.cloned().zip(settings.iter().cloned());
         let held = self
             .asked()
             .zip(holds)
