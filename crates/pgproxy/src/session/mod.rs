@@ -318,7 +318,9 @@ impl Session {
                 return Ok(());
             }
             Stall::Goodbye => self.leave()?,
-            Stall::Input | Stall::Answers => {}
+            // What was left of the client's messages may have been nothing for the server.
+            Stall::Input => self.release(),
+            Stall::Answers => {}
         }
         self.between_transactions()?;
         self.wait(matches!(stall, Stall::Input)).await
