@@ -54,7 +54,7 @@ bench-pg: build ## pgbench through Paceline, PgBouncer and others in turns, 15 m
 soak: setup ## the proxy alone for three minutes: values of 1 GiB, 2,000 idle clients, dying server sessions
 	$(CARGO) run --locked -p paceline-pgproxy --example soak
 
-fuzz: setup ## each fuzz target for FUZZ_SECONDS (nightly, cargo-fuzz)
+fuzz: setup ## each fuzz target, and the proxy against Postgres, for FUZZ_SECONDS (nightly, cargo-fuzz)
 	scripts/fuzz $(FUZZ_SECONDS)
 
 test-fresh: ## both commands of the README on a bare Debian made with debootstrap (root)
