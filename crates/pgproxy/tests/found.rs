@@ -67,5 +67,8 @@ fn clients_with_settings_of_their_own_get_to_work_in_a_queue() {
     });
     let waits = rig.pool().waits.count();
     let most = u64::try_from(CLIENTS * (TURNS + 1)).unwrap();
-    assert!(waits <= most, "{waits} waits for {most} transactions and logins");
+    assert!(
+        waits <= most,
+        "{waits} waits for {most} transactions and logins"
+    );
 }
