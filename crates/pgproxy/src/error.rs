@@ -314,6 +314,58 @@ impl Refusal {
         .hint("Connect again.")
     }
 
+    pub(crate) fn killed() -> Self {
+        Self::new(
+            SqlState::ADMIN_SHUTDOWN,
+            "the connection was ended from Paceline's console",
+        )
+    }
+
+    pub(crate) fn database_disabled(name: &str) -> Self {
+        Self::new(
+            SqlState::CANNOT_CONNECT_NOW,
+            format!("database {name:?} is disabled"),
+        )
+        .hint("ENABLE it at Paceline's console.")
+    }
+
+    pub(crate) fn no_console_user(user: &str) -> Self {
+        Self::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("user {user:?} may not use the console"),
+        )
+        .hint("Name the user in postgres.console_users, or in postgres.console_stats_users to look only.")
+    }
+
+    pub(crate) fn console_shows_only() -> Self {
+        Self::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "admin access needed: this user may only SHOW",
+        )
+        .hint("Name the user in postgres.console_users.")
+    }
+
+    /// What the console cannot do as things stand.
+    pub(crate) fn console(message: impl Into<String>) -> Self {
+        Self::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+    }
+
+    pub(crate) fn console_syntax(message: impl Into<String>) -> Self {
+        Self::new(SqlState::SYNTAX_ERROR, message)
+    }
+
+    pub(crate) fn console_unsupported(message: impl Into<String>) -> Self {
+        Self::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+    }
+
+    pub(crate) fn console_config(message: String, detail: String) -> Self {
+        Self::new(SqlState::CONFIG_FILE_ERROR, message).detail(detail)
+    }
+
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        self.hint(hint)
+    }
+
     pub(crate) fn wrong_password(user: &str) -> Self {
         Self::new(
             SqlState::INVALID_PASSWORD,

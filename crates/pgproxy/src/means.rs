@@ -1,9 +1,11 @@
 //! What opening connections and logging in takes, on both sides.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::hashing::Hashing;
 use crate::random::Random;
+use crate::roster::Roster;
 use crate::tls::Connectors;
 
 /// Shared by all workers.
@@ -11,6 +13,8 @@ pub(crate) struct Means {
     pub(crate) random: Random,
     pub(crate) hashing: Hashing,
     pub(crate) connectors: Connectors,
+    /// Who is here.
+    pub(crate) roster: Arc<Roster>,
 }
 
 impl Means {
@@ -19,6 +23,7 @@ impl Means {
             random: Random::open()?,
             hashing: Hashing::start()?,
             connectors: Connectors::default(),
+            roster: Arc::default(),
         })
     }
 }

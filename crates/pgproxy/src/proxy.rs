@@ -15,6 +15,7 @@ use crate::auth::{Authenticator, Credential};
 use crate::cancel::{CancelKeys, Stray};
 use crate::client::StatementTable;
 use crate::config::{Config, Database, Mode};
+use crate::console::Orders;
 use crate::databases::{Changes, Databases, Target};
 use crate::error::{Error, Unavailable};
 use crate::means::Means;
@@ -48,6 +49,7 @@ pub struct Proxy {
     pub(crate) learning: Semaphore,
     pub(crate) traffic: Traffic,
     pub(crate) control: OnceLock<Control>,
+    pub(crate) orders: Orders,
 }
 
 /// Bytes that have passed.
@@ -101,6 +103,7 @@ impl Proxy {
             learning: Semaphore::new(LEARNING_MAX),
             traffic: Traffic::default(),
             control: OnceLock::new(),
+            orders: Orders::default(),
             journal,
             shapes: statements,
             config: Arc::new(config),

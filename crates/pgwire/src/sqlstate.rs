@@ -29,6 +29,14 @@ impl SqlState {
     pub const OUT_OF_MEMORY: SqlState = SqlState(*b"53200");
     /// `53300` too_many_connections: no server connection in time.
     pub const TOO_MANY_CONNECTIONS: SqlState = SqlState(*b"53300");
+    /// `42501`
+    pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState(*b"42501");
+    /// `42601`
+    pub const SYNTAX_ERROR: SqlState = SqlState(*b"42601");
+    /// `55000`
+    pub const OBJECT_NOT_IN_PREREQUISITE_STATE: SqlState = SqlState(*b"55000");
+    /// `F0000`
+    pub const CONFIG_FILE_ERROR: SqlState = SqlState(*b"F0000");
     /// `54000` program_limit_exceeded.
     pub const PROGRAM_LIMIT_EXCEEDED: SqlState = SqlState(*b"54000");
     /// `57014` query_canceled.

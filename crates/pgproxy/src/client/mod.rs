@@ -16,6 +16,7 @@ pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, Sta
 use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;
 use crate::databases::{Admission, Target};
+use crate::roster::ListedClient;
 use crate::settings::Settings;
 use crate::stream::{DetachedStream, Stream};
 use crate::worker::Seat;
@@ -36,6 +37,8 @@ pub(crate) struct Client<S = Stream> {
     /// What holds now, outside of a transaction.
     pub(crate) settings: Arc<Settings>,
     pub(crate) cancelable: Cancelable,
+    /// Its place in the roster.
+    pub(crate) listed: ListedClient,
     pub(crate) seat: Seat,
 }
 
@@ -61,6 +64,7 @@ impl<S> Client<S> {
             startup: self.startup,
             settings: self.settings,
             cancelable: self.cancelable,
+            listed: self.listed,
             seat: seat.unwrap_or(self.seat),
         })
     }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use paceline_pgwire::auth::ChannelBinding;
 use paceline_pgwire::startup::{
@@ -18,9 +19,11 @@ use super::{Client, ClientStatements};
 use crate::auth::{Credential, Identity, Verdict};
 use crate::buffer::{Inbox, Outbox};
 use crate::config::Mode;
+use crate::console;
 use crate::databases::{Admission, Target};
 use crate::error::Refusal;
 use crate::observe;
+use crate::roster::{ListedClient, Origin};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stream::Stream;
@@ -56,7 +59,9 @@ pub(crate) struct Encryption {
 /// What a connection wants.
 enum Wish {
     /// A session under these settings.
-    Session(Arc<Target>, Admission, Arc<Settings>),
+    Session(Arc<Target>, Admission, Arc<Settings>, ListedClient),
+    /// The console.
+    Console(console::Rights),
     /// A connection of its own to the server; the startup packet has this many bytes.
     Observed(usize),
 }
@@ -91,12 +96,14 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
         Err(_) => Err(Refusal::login_timeout().into()),
     };
     match wish {
-        Ok(Wish::Session(target, admission, settings)) => {
-            if let Some(session) = Box::pin(arrival.open_session(target, admission, settings)).await
+        Ok(Wish::Session(target, admission, settings, listed)) => {
+            if let Some(session) =
+                Box::pin(arrival.open_session(target, admission, settings, listed)).await
             {
                 session.run().await;
             }
         }
+        Ok(Wish::Console(rights)) => Box::pin(console::run(arrival, rights)).await,
         Ok(Wish::Observed(packet_bytes)) => Box::pin(observe::run(arrival, packet_bytes)).await,
         Err(Failure::Gone) => {}
         Err(Failure::Refused(refusal)) => {
@@ -222,6 +229,9 @@ impl Arrival {
         startup.negotiate(self.outbox.buf());
         let user = text(startup.user().ok_or_else(Refusal::no_user)?);
         let database = text(startup.database().ok_or_else(Refusal::no_user)?);
+        let named = |name: &[u8]| startup.parameters().find(|(found, _)| *found == name);
+        let application =
+            named(b"application_name").map_or_else(String::new, |(_, value)| text(value));
         // What is wrong with the rest is told only to those who may come in.
         let settings = settings(&proxy.settings, &startup);
         self.inbox.consume(packet_bytes);
@@ -237,9 +247,33 @@ impl Arrival {
             user,
             credential: Credential::None,
         };
+        if console::is_meant(&config, &database) {
+            return Ok(Wish::Console(console::rights(&config, &identity.user)?));
+        }
+        if proxy.orders.is_disabled(&database) {
+            return Err(Refusal::database_disabled(&database).into());
+        }
         let target = proxy.databases.target(&database, &identity)?;
+        if proxy.orders.is_paused(&database) {
+            target.pool.pause();
+        }
         let admission = proxy.databases.admit(&database, &identity.user)?;
-        Ok(Wish::Session(target, admission, settings?))
+        target.tally.logins.fetch_add(1, Relaxed);
+        let listed = self.listed(database, identity.user, application);
+        Ok(Wish::Session(target, admission, settings?, listed))
+    }
+
+    /// A place in the roster.
+    fn listed(&self, database: String, user: String, application: String) -> ListedClient {
+        let proxy = &self.worker.proxy;
+        let origin = Origin {
+            database,
+            user,
+            remote: self.stream.peer_addr().ok(),
+            local: Some(proxy.config.listen),
+            is_encrypted: self.encryption.is_some(),
+        };
+        proxy.means.roster.add_client(origin, application)
     }
 
     /// Talks until the client has proved who it is.
@@ -269,6 +303,7 @@ impl Arrival {
         target: Arc<Target>,
         admission: Admission,
         settings: Arc<Settings>,
+        listed: ListedClient,
     ) -> Option<Session> {
         let proxy = Arc::clone(&self.worker.proxy);
         let cancelable = proxy.cancel_keys.register(&proxy.means.random).ok()?;
@@ -283,6 +318,7 @@ impl Arrival {
             startup: Arc::clone(&settings),
             settings,
             cancelable,
+            listed,
             seat: self.seat,
         };
         Session::new(self.worker, client).introduce().await
@@ -294,6 +330,11 @@ impl Arrival {
             Ok(0) | Err(_) => Err(Failure::Gone),
             Ok(_) => Ok(()),
         }
+    }
+
+    pub(crate) async fn send(&mut self) -> std::io::Result<()> {
+        let (outbox, stream) = (&mut self.outbox, &mut self.stream);
+        poll_fn(|context| outbox.poll_flush(stream, context)).await
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {

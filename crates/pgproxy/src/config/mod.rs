@@ -100,6 +100,10 @@ pub struct Config {
     /// Whether the trace comment is left in the text that the server gets. Off, statements that differ in nothing else
     /// share one prepared statement.
     pub forward_trace_comment: bool,
+    /// Who may do everything at the console; nobody named: the user of the main database's URL.
+    pub console_users: Vec<String>,
+    /// Who may look at the console's tables.
+    pub console_stats_users: Vec<String>,
     /// Worker threads; as many calls of [`Proxy::serve`](crate::Proxy::serve) are expected.
     pub workers: usize,
 }
@@ -136,6 +140,8 @@ impl Default for Config {
             client_tls: ClientTls::default(),
             login_timeout: Duration::from_secs(30),
             forward_trace_comment: false,
+            console_users: Vec::new(),
+            console_stats_users: Vec::new(),
             workers: 1,
         }
     }

@@ -8,6 +8,7 @@ mod opening;
 mod reload;
 mod rounds;
 mod shared;
+mod tally;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use reload::Changes;
 pub(crate) use shared::Admission;
+pub(crate) use tally::Totals;
 pub(crate) use target::{Target, TargetSettings};
 
 use crate::auth::{Credential, Identity};

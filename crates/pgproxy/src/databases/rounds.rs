@@ -9,6 +9,7 @@ impl Databases {
     pub(crate) fn round(&self, worker: usize, now: Instant) {
         for target in self.targets() {
             target.pool.reap(now);
+            target.roll(now);
             // One in each round: what shall be open is wanted some time, not all at once.
             if let Some(place) = target.pool.refill() {
                 tokio::task::spawn_local(target.refill(place, worker));

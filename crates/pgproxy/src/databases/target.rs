@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Key;
 use super::doubt::Doubt;
+use super::tally::{Periods, Tally, Totals};
 use crate::auth::Credential;
 use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
 use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
@@ -29,6 +30,8 @@ pub(crate) struct Target {
     settings: Mutex<Arc<TargetSettings>>,
     time_limits: TimeLimits,
     pub(super) doubt: Doubt,
+    pub(crate) tally: Tally,
+    periods: Mutex<Periods>,
     statuses: Mutex<HashMap<u64, Arc<Reported>>>,
 }
 
@@ -123,8 +126,20 @@ impl Target {
             time_limits: TimeLimits::new(&settings.timeouts),
             settings: Mutex::new(Arc::new(settings)),
             doubt: Doubt::default(),
+            tally: Tally::default(),
+            periods: Mutex::default(),
             statuses: Mutex::default(),
         })
+    }
+
+    /// To be called once a second, for the averages.
+    pub(super) fn roll(&self, now: Instant) {
+        lock(&self.periods).roll(self.tally.read(), now);
+    }
+
+    /// What came within the last whole period, and how long that was.
+    pub(crate) fn last_period(&self, totals: Totals, now: Instant) -> (Totals, Duration) {
+        lock(&self.periods).last(totals, now)
     }
 
     /// What holds now. For what happens once in a while: it takes a lock.

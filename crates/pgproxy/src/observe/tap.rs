@@ -355,7 +355,7 @@ impl Tap {
             let failed = self.due.head().and_then(|head| head.note.sqlstate);
             self.due
                 .fail()
-                .for_each(|mut entry| entry.note.run.finish(failed));
+                .for_each(|mut entry| drop(entry.note.run.finish(failed)));
             self.begin_next();
         } else if step.ends
             && let Some(Entry { mut note, .. }) = self.due.finish()

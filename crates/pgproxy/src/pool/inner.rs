@@ -20,6 +20,8 @@ pub(super) struct Inner<C: Pooled> {
     pub(super) generation: u64,
     /// Connections that were given out under an earlier doubt are looked at before they are given to somebody else.
     pub(super) doubt: u64,
+    /// Nobody gets a connection, and none that comes back is kept.
+    pub(super) is_paused: bool,
     /// Opening fails at present.
     pub(super) is_failing: bool,
     /// The first has idled for the longest.
@@ -66,6 +68,7 @@ impl<C: Pooled> Inner<C> {
             limits,
             generation: 0,
             doubt: 0,
+            is_paused: false,
             is_failing: false,
             places_taken: 0,
             opening: 0,
@@ -104,12 +107,15 @@ impl<C: Pooled> Inner<C> {
         } else {
             0
         };
-        self.places_taken < self.limits.size + reserve && self.opening < self.opening_max()
+        !self.is_paused
+            && self.places_taken < self.limits.size + reserve
+            && self.opening < self.opening_max()
     }
 
     /// Whether connections are to be opened that nobody waits for.
     pub(super) fn is_below_min(&self) -> bool {
-        self.places_taken < self.limits.size_min.min(self.limits.size)
+        !self.is_paused
+            && self.places_taken < self.limits.size_min.min(self.limits.size)
             && self.opening < self.opening_max()
     }
 

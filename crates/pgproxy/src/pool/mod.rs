@@ -105,7 +105,7 @@ impl<C: Pooled> Pool<C> {
     /// Asks for a connection for a client on `worker`, preferably one with these settings.
     pub(crate) fn check_out(self: &Arc<Self>, worker: usize, settings_id: u64) -> Grant<C> {
         let mut inner = self.lock();
-        if inner.has_nobody_waiting() {
+        if inner.has_nobody_waiting() && !inner.is_paused {
             if let Some(idle) = inner.take_idle(worker, settings_id) {
                 return Grant::Connection(Lease::reused(self, idle));
             }
@@ -149,6 +149,27 @@ impl<C: Pooled> Pool<C> {
     pub(crate) fn retire(self: &Arc<Self>) {
         self.lock().generation += 1;
         self.close_idle();
+    }
+
+    /// From now on nobody gets a connection, and those that are open are closed as they come back.
+    pub(crate) fn pause(self: &Arc<Self>) {
+        self.lock().is_paused = true;
+        self.close_idle();
+    }
+
+    /// Whoever waits is served again.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        self.lock().is_paused = false;
+        self.let_open();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.lock().is_paused
+    }
+
+    /// Whether no connection is open or being opened.
+    pub(crate) fn has_no_connection(&self) -> bool {
+        self.lock().places_taken == 0
     }
 
     /// The server may not be what it was: connections that are open are looked at before they are given to somebody else.
@@ -208,6 +229,7 @@ impl<C: Pooled> Pool<C> {
         };
         let mut inner = self.lock();
         let is_over = stamp.generation != inner.generation
+            || inner.is_paused
             || inner.is_overfull()
             || self.budgets.are_over()
             || wanted_since.is_some_and(|since| inner.has_precedence(since, PRECEDENCE));

@@ -17,6 +17,7 @@ use crate::config::DatabaseUrl;
 use crate::databases::TargetSettings;
 use crate::error::Unavailable;
 use crate::means::Means;
+use crate::roster::Origin;
 use crate::settings::Settings;
 use crate::stream::Stream;
 
@@ -257,10 +258,18 @@ impl Server {
             Failure::Refused(error) => error,
         })?;
         let jitter = 1.0 - fastrand::f32() * LIFETIME_JITTER;
+        let origin = Origin {
+            database: attempt.url.database.clone(),
+            user: attempt.url.user.clone(),
+            remote: dialled.stream.peer_addr().ok(),
+            local: None,
+            is_encrypted: dialled.stream.tls().is_some(),
+        };
         Ok(Box::new(ServerConnection::new(Fresh {
             stream: dialled.stream,
             inbox,
             reported: welcome.reported,
+            listed: self.means.roster.add_server(origin, welcome.process_id),
             cancel_key: CancelKey {
                 route: Arc::new(dialled.route),
                 process_id: welcome.process_id,

@@ -11,6 +11,7 @@ use super::{PreparedSet, Route};
 use crate::buffer::{Inbox, Outbox};
 use crate::client::StatementId;
 use crate::pool::Pooled;
+use crate::roster::ListedServer;
 use crate::session::{Expect, Note};
 use crate::settings::Settings;
 use crate::stream::Stream;
@@ -71,6 +72,7 @@ pub(crate) struct ServerConnection {
     neutral: Arc<Settings>,
     pub(crate) reported: Reported,
     pub(crate) cancel_key: CancelKey,
+    pub(crate) listed: ListedServer,
     worker: usize,
     expires: Instant,
 }
@@ -81,6 +83,7 @@ pub(super) struct Fresh {
     pub(super) inbox: Inbox,
     pub(super) reported: Reported,
     pub(super) cancel_key: CancelKey,
+    pub(super) listed: ListedServer,
     pub(super) settings: Arc<Settings>,
     pub(super) worker: usize,
     pub(super) lifetime: Duration,
@@ -105,6 +108,7 @@ impl ServerConnection {
             neutral: fresh.settings,
             reported: fresh.reported,
             cancel_key: fresh.cancel_key,
+            listed: fresh.listed,
             worker: fresh.worker,
             expires: Instant::now() + fresh.lifetime,
         }

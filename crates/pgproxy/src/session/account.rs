@@ -48,7 +48,11 @@ enum RunState {
     #[default]
     None,
     Due(Due),
-    Runs(Execution),
+    Runs {
+        execution: Execution,
+        due: Due,
+        began: Instant,
+    },
 }
 
 /// What has to be known when it begins.
@@ -58,6 +62,14 @@ pub(crate) struct Due {
     pub(crate) parameters: u64,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) queued: Duration,
+}
+
+/// What has run, and how it went.
+pub(crate) struct Ran {
+    pub(crate) due: Due,
+    pub(crate) took: Duration,
+    pub(crate) rows: u64,
+    pub(crate) sqlstate: Option<SqlState>,
 }
 
 impl From<Due> for Run {
@@ -71,30 +83,50 @@ impl From<Due> for Run {
 
 impl Run {
     fn begin(&mut self, journal: &Arc<Journal>, connection: ConnectionId) {
-        if let RunState::Due(due) = &self.state {
-            self.state = RunState::Runs(journal.begin(StatementStart {
-                connection,
-                shape: &due.statement.shape,
-                trace: due.trace,
-                parameters: due.statement.literals ^ due.parameters,
-                queued: due.queued,
-                now: Instant::now(),
-            }));
+        match std::mem::take(&mut self.state) {
+            RunState::Due(due) => {
+                let began = Instant::now();
+                let execution = journal.begin(StatementStart {
+                    connection,
+                    shape: &due.statement.shape,
+                    trace: due.trace,
+                    parameters: due.statement.literals ^ due.parameters,
+                    queued: due.queued,
+                    now: began,
+                });
+                self.state = RunState::Runs {
+                    execution,
+                    due,
+                    began,
+                };
+            }
+            other => self.state = other,
         }
     }
 
     /// Its answer is complete, or will never come because of an error. What has not begun never ran.
-    pub(crate) fn finish(&mut self, sqlstate: Option<SqlState>) {
-        if let RunState::Runs(execution) = std::mem::take(&mut self.state) {
-            let sqlstate = sqlstate.map(|SqlState(code)| code);
-            execution.finish(
-                StatementEnd {
-                    rows: self.rows,
-                    sqlstate,
-                },
-                Instant::now(),
-            );
-        }
+    pub(crate) fn finish(&mut self, sqlstate: Option<SqlState>) -> Option<Ran> {
+        let RunState::Runs {
+            execution,
+            due,
+            began,
+        } = std::mem::take(&mut self.state)
+        else {
+            return None;
+        };
+        let (rows, now) = (self.rows, Instant::now());
+        let code = sqlstate.map(|SqlState(code)| code);
+        let end = StatementEnd {
+            rows,
+            sqlstate: code,
+        };
+        execution.finish(end, now);
+        Some(Ran {
+            due,
+            took: now.saturating_duration_since(began),
+            rows,
+            sqlstate,
+        })
     }
 }
 

@@ -30,12 +30,15 @@ impl Session {
 
     /// Waits for a connection, opens one, or finds out why there is none. All of it takes `wait_timeout` at most.
     pub(super) async fn check_out(&mut self, mut next: Grant<Opened>) -> Result<(), End> {
-        let since = Instant::now();
+        let began = Instant::now();
+        // From when on the time counts.
+        let mut since = began;
+        self.client.listed.waits();
         loop {
             let got = match next {
                 Grant::Connection(lease) => Some(self.examine(lease).await),
                 Grant::Open(place) => self.wait_for_opening(place, since).await?,
-                Grant::Wait(ticket) => self.wait_turn(ticket, since).await?,
+                Grant::Wait(ticket) => self.wait_turn(ticket, &mut since).await?,
             };
             let Some(Grant::Connection(lease)) = got else {
                 match got {
@@ -49,8 +52,13 @@ impl Session {
                 Some(grant) => next = grant,
             }
         }
-        self.queued = since.elapsed();
-        self.client.target.pool.record_wait(self.queued);
+        self.queued = began.elapsed();
+        let target = &self.client.target;
+        target.pool.record_wait(self.queued);
+        target.tally.count_wait(self.queued);
+        if self.server.is_none() {
+            self.client.listed.rests();
+        }
         Ok(())
     }
 
@@ -106,14 +114,15 @@ impl Session {
     async fn wait_turn(
         &mut self,
         mut ticket: Ticket<Opened>,
-        since: Instant,
+        since: &mut Instant,
     ) -> Result<Option<Grant<Opened>>, End> {
         let target = Arc::clone(&self.client.target);
+        let was_paused = target.pool.is_paused();
         let settings = target.settings();
         let (waited, limits) = (since.elapsed(), settings.limits);
         let mut reserve = (limits.reserve > 0)
             .then(|| Box::pin(sleep(limits.reserve_after.saturating_sub(waited))));
-        let granted = self.wait_for(settings.wait_timeout.saturating_sub(waited), |context| {
+        let mut poll = |context: &mut Context<'_>| {
             if let Poll::Ready(grant) = ticket.poll_granted(context) {
                 return Poll::Ready(grant);
             }
@@ -126,12 +135,23 @@ impl Session {
                 return ticket.poll_granted(context);
             }
             Poll::Pending
-        });
-        let granted = granted.await?;
+        };
+        let mut limit = settings.wait_timeout.saturating_sub(waited);
+        let granted = loop {
+            let granted = self.wait_for(limit, &mut poll).await?;
+            // While the console holds everybody, the time does not count.
+            if was_paused || target.pool.is_paused() {
+                *since = Instant::now();
+                limit = settings.wait_timeout;
+            }
+            if granted.is_some() || !target.pool.is_paused() {
+                break granted;
+            }
+        };
         if granted.is_none() {
             // This client has left the queue.
             drop(ticket);
-            self.denied = Some(self.why_not(&target, since));
+            self.denied = Some(self.why_not(&target, *since));
         }
         Ok(granted)
     }
@@ -152,6 +172,9 @@ impl Session {
             }
             if timeout.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(None));
+            }
+            if client.listed.is_killed() {
+                return Poll::Ready(Err(End::Told(Refusal::killed())));
             }
             // What has been answered must not wait for this.
             if let Poll::Ready(Err(_)) = client.outbox.poll_flush(&mut client.stream, context) {
@@ -195,6 +218,9 @@ impl Session {
     /// The connection is ours from here on.
     fn attach(&mut self, lease: Lease<Opened>) {
         self.client.cancelable.attach(&lease.cancel_key);
+        self.client.listed.holds(&lease.listed);
+        self.client.target.tally.assignments.fetch_add(1, Relaxed);
+        self.held_since = Some(Instant::now());
         self.has_reports = false;
         self.server = Some(lease);
         self.bring_in_line();

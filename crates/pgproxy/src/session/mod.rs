@@ -45,10 +45,12 @@ mod stream;
 mod understand;
 mod wait;
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use paceline_journal::TraceParent;
 use paceline_pgwire::backend::{BackendKeyData, ParameterStatus, ReadyForQuery, TransactionStatus};
@@ -127,6 +129,8 @@ pub(crate) struct Session {
     is_paused: bool,
     /// The server has told a setting within this transaction.
     has_reports: bool,
+    /// Since when the connection is held.
+    held_since: Option<Instant>,
     /// How long the connection was waited for, until a statement has been charged with it.
     queued: Duration,
     /// What a huge text means, found out elsewhere.
@@ -211,6 +215,7 @@ impl Session {
             answer_to: BodyTo::Nowhere,
             is_paused: false,
             has_reports: false,
+            held_since: None,
             queued: Duration::ZERO,
             learnt: None,
             undone: Vec::new(),
@@ -222,6 +227,12 @@ impl Session {
 
     /// Runs it to its end.
     pub(crate) async fn run(mut self) {
+        // Whoever sends it away from the console has to wake it.
+        poll_fn(|context| {
+            self.client.listed.wake_by(context.waker());
+            Poll::Ready(())
+        })
+        .await;
         let end = loop {
             if let Err(end) = self.turn().await {
                 break end;

@@ -121,6 +121,11 @@ impl Session {
             if self.client.cancelable.detach() || is_mid_message {
                 lease.condemn();
             }
+            lease.listed.rests();
+            self.client.listed.rests();
+            if let Some(since) = self.held_since.take() {
+                self.client.target.tally.count_held(since.elapsed());
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Stage 6: the server's answers, passed back as they come.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use paceline_pgwire::backend::{
     CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus,
 };
@@ -233,7 +235,9 @@ impl Session {
         else {
             return;
         };
-        note.run.finish(note.sqlstate);
+        if let Some(ran) = note.run.finish(note.sqlstate) {
+            self.client.target.tally.count_query(ran.took);
+        }
         if note.sqlstate.is_some() && asked == Asked::Query {
             let undoing = std::mem::take(&mut note.undo);
             undo(undoing, server, &mut self.client.statements);
@@ -247,6 +251,7 @@ impl Session {
         self.answered += u64::from(is_end);
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
+            self.client.target.tally.transactions.fetch_add(1, Relaxed);
         }
         if matches!(asked, Asked::Query | Asked::Execute) {
             self.begin_next();

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::stream::Lost;
 use super::{Doing, End, Session};
+use crate::error::Refusal;
 
 /// What has happened.
 enum Event {
@@ -23,6 +24,8 @@ enum Event {
     Written,
     /// Somebody else wants us to look around: the worker drains.
     Woken,
+    /// The console has sent the client away.
+    Killed,
     /// The time for a farewell is over.
     TooLate,
     /// The client has done this for longer than it may.
@@ -38,8 +41,13 @@ impl Session {
             let polled = self.poll_event(reads_client, context);
             polls += 1;
             // A second look after a wake-up that none of the sockets explains.
-            if polled.is_pending() && polls > 1 && self.worker.is_draining() && self.is_at_rest() {
-                return Poll::Ready(Event::Woken);
+            if polled.is_pending() && polls > 1 {
+                if self.client.listed.is_killed() {
+                    return Poll::Ready(Event::Killed);
+                }
+                if self.worker.is_draining() && self.is_at_rest() {
+                    return Poll::Ready(Event::Woken);
+                }
             }
             polled
         })
@@ -48,6 +56,7 @@ impl Session {
             Event::Client | Event::Written | Event::Woken => Ok(()),
             Event::ClientClosed => self.leave(),
             Event::Overdue(doing) => self.ring(doing),
+            Event::Killed => Err(End::Told(Refusal::killed())),
             Event::ClientGone | Event::TooLate => Err(End::Gone),
             Event::Server => {
                 let was_setting_up = self.is_setting_up;
@@ -126,11 +135,10 @@ impl Session {
                 Ok(0) => Event::ClientClosed,
                 Ok(count) => {
                     client.outbox.borrow(spares);
-                    self.worker
-                        .proxy
-                        .traffic
-                        .from_clients
-                        .fetch_add(count as u64, Relaxed);
+                    let traffic = &self.worker.proxy.traffic;
+                    traffic.from_clients.fetch_add(count as u64, Relaxed);
+                    let tally = &client.target.tally;
+                    tally.from_clients.fetch_add(count as u64, Relaxed);
                     Event::Client
                 }
                 Err(_) => Event::ClientGone,
@@ -156,11 +164,10 @@ impl Session {
             match inbox.poll_fill(stream, wanted, &self.worker.spares, context) {
                 Poll::Ready(Ok(0)) => return Some(Event::ServerLost(None)),
                 Poll::Ready(Ok(count)) => {
-                    self.worker
-                        .proxy
-                        .traffic
-                        .from_servers
-                        .fetch_add(count as u64, Relaxed);
+                    let traffic = &self.worker.proxy.traffic;
+                    traffic.from_servers.fetch_add(count as u64, Relaxed);
+                    let tally = &self.client.target.tally;
+                    tally.from_servers.fetch_add(count as u64, Relaxed);
                     return Some(Event::Server);
                 }
                 Poll::Ready(Err(error)) => return Some(Event::ServerLost(Some(error))),

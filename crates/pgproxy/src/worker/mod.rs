@@ -113,6 +113,7 @@ impl Worker {
         if self.index == 0 {
             self.proxy.databases.round(self.index, Instant::now());
             self.proxy.workers.balance(seen);
+            self.proxy.means.roster.tick();
         }
     }
 

@@ -136,12 +136,18 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "postgres.idle_in_transaction_timeout",
-        Field::Duration(|draft| &mut draft.postgres.timeouts.idle_in_transaction, 0..=30 * DAY),
+        Field::Duration(
+            |draft| &mut draft.postgres.timeouts.idle_in_transaction,
+            0..=30 * DAY,
+        ),
         "How long a client may do nothing with a transaction open before that is rolled back and the client is sent away (25P03). 0: for ever.",
     ),
     key(
         "postgres.client_idle_timeout",
-        Field::Duration(|draft| &mut draft.postgres.timeouts.client_idle, 0..=30 * DAY),
+        Field::Duration(
+            |draft| &mut draft.postgres.timeouts.client_idle,
+            0..=30 * DAY,
+        ),
         "How long a client may do nothing outside of a transaction before it is sent away (57P05). 0: for ever.",
     ),
     key(
@@ -192,6 +198,36 @@ pub(super) const KEYS: &[Key] = &[
         "postgres.forward_trace_comment",
         Field::Flag(|draft| &mut draft.postgres.forward_trace_comment),
         "Whether the trace comment stays in the text that the server gets. Without it, statements that differ in nothing else share one prepared statement.",
+    ),
+    key(
+        "postgres.console_users",
+        Field::List(
+            "a user's name",
+            List {
+                clear: |draft| draft.postgres.console_users.clear(),
+                push: |draft, text| {
+                    draft.postgres.console_users.push(text.to_owned());
+                    Ok(())
+                },
+                show: |draft| draft.postgres.console_users.clone(),
+            },
+        ),
+        "Who may do everything at the console (the database `paceline`). If nobody is named, it is the user of the main database's URL.",
+    ),
+    key(
+        "postgres.console_stats_users",
+        Field::List(
+            "a user's name",
+            List {
+                clear: |draft| draft.postgres.console_stats_users.clear(),
+                push: |draft, text| {
+                    draft.postgres.console_stats_users.push(text.to_owned());
+                    Ok(())
+                },
+                show: |draft| draft.postgres.console_stats_users.clone(),
+            },
+        ),
+        "Who may `SHOW` at the console, and nothing else: monitoring.",
     ),
     key(
         "postgres.trusted_functions",

@@ -1,0 +1,448 @@
+//! The console: PgBouncer's words and columns, on the port for clients.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use paceline_testkit::{
+    Frame, Paceline, PrivatePostgres, RawPg, frame, postgres, psql, wait_until,
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Setup {
+    server: PrivatePostgres,
+    paceline: Paceline,
+}
+
+impl Setup {
+    fn start(rest: &str) -> Setup {
+        let server = postgres();
+        let config = format!("[postgres]\nurl = \"{}\"\n{rest}", server.url("postgres"));
+        let paceline = Paceline::start(&config);
+        Setup { server, paceline }
+    }
+
+    fn console(&self) -> RawPg {
+        RawPg::login(self.paceline.pg_port(), "postgres", None, "paceline")
+    }
+
+    fn client(&self) -> RawPg {
+        RawPg::login(self.paceline.pg_port(), "postgres", None, "postgres")
+    }
+}
+
+/// The rows of a command, each by the names of its columns.
+fn show(console: &mut RawPg, command: &str) -> Vec<BTreeMap<String, String>> {
+    let frames = console.query(command);
+    let columns = columns(&frames);
+    let rows = frames.iter().filter(|frame| frame.tag == b'D');
+    rows.map(|row| {
+        let values = row.values().into_iter().map(Option::unwrap_or_default);
+        columns.iter().cloned().zip(values).collect()
+    })
+    .collect()
+}
+
+fn columns(frames: &[Frame]) -> Vec<String> {
+    let description = frames.iter().find(|frame| frame.tag == b'T');
+    let description = description.unwrap_or_else(|| panic!("no rows: {:?}", error(frames)));
+    let mut rest = &description.body[2..];
+    let mut names = Vec::new();
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        names.push(String::from_utf8(rest[..end].to_vec()).unwrap());
+        rest = &rest[end + 1 + 18..];
+    }
+    names
+}
+
+/// SQLSTATE and message.
+fn error(frames: &[Frame]) -> Option<(String, String)> {
+    let error = frames.iter().find(|frame| frame.tag == b'E')?;
+    Some((error.sqlstate()?, error.field(b'M')?))
+}
+
+fn tag(frames: &[Frame]) -> String {
+    let complete = frames.iter().find(|frame| frame.tag == b'C');
+    let complete = complete.unwrap_or_else(|| panic!("{:?}", error(frames)));
+    String::from_utf8_lossy(&complete.body)
+        .trim_end_matches('\0')
+        .to_owned()
+}
+
+/// The columns that monitoring reads, by what PgBouncer calls them.
+#[test]
+fn the_tables_have_the_columns_that_tools_ask_for() {
+    let setup = Setup::start("");
+    setup.client().value("SELECT 1");
+    let mut console = setup.console();
+    let rows: &[(&str, &[&str])] = &[
+        (
+            "SHOW DATABASES;",
+            &[
+                "name",
+                "host",
+                "port",
+                "database",
+                "force_user",
+                "pool_size",
+                "reserve_pool_size",
+                "pool_mode",
+                "max_connections",
+                "current_connections",
+                "paused",
+                "disabled",
+            ],
+        ),
+        (
+            "SHOW STATS_TOTALS;",
+            &[
+                "database",
+                "query_count",
+                "query_time",
+                "bytes_received",
+                "bytes_sent",
+                "wait_time",
+                "xact_count",
+                "xact_time",
+                "server_assignment_count",
+            ],
+        ),
+        (
+            "SHOW STATS",
+            &[
+                "database",
+                "total_xact_count",
+                "total_query_count",
+                "total_received",
+                "total_sent",
+                "avg_xact_count",
+                "avg_query_time",
+            ],
+        ),
+        (
+            "SHOW STATS_AVERAGES",
+            &["database", "xact_count", "query_time"],
+        ),
+        (
+            "SHOW POOLS;",
+            &[
+                "database",
+                "user",
+                "cl_active",
+                "cl_waiting",
+                "cl_active_cancel_req",
+                "cl_waiting_cancel_req",
+                "sv_active",
+                "sv_active_cancel",
+                "sv_being_canceled",
+                "sv_idle",
+                "sv_used",
+                "sv_tested",
+                "sv_login",
+                "maxwait",
+                "maxwait_us",
+                "pool_mode",
+            ],
+        ),
+        (
+            "SHOW CLIENTS;",
+            &[
+                "type",
+                "user",
+                "database",
+                "state",
+                "addr",
+                "port",
+                "application_name",
+                "id",
+            ],
+        ),
+        (
+            "SHOW SERVERS",
+            &["type", "user", "database", "state", "remote_pid", "link"],
+        ),
+        ("SHOW SOCKETS", &["type", "state"]),
+        ("SHOW USERS", &["name", "pool_size", "pool_mode"]),
+        ("SHOW LISTS;", &["list", "items"]),
+        ("SHOW CONFIG;", &["key", "value", "default", "changeable"]),
+        ("SHOW TOTALS", &["name", "value"]),
+        ("SHOW STATE", &["key", "value"]),
+        ("SHOW MEM", &["name", "size", "used", "free", "memtotal"]),
+        ("SHOW VERSION;", &["version"]),
+    ];
+    for (command, expected) in rows {
+        let found = columns(&console.query(command));
+        for column in *expected {
+            assert!(
+                found.iter().any(|name| name == column),
+                "{command}: {column} in {found:?}"
+            );
+        }
+    }
+    let config = show(&mut console, "SHOW CONFIG");
+    let max = config
+        .iter()
+        .find(|row| row["key"] == "max_client_conn")
+        .unwrap();
+    assert_eq!(max["value"], "10000");
+    let url = config
+        .iter()
+        .find(|row| row["key"] == "postgres.url")
+        .unwrap();
+    assert_eq!(url["changeable"], "yes");
+    let lists = show(&mut console, "SHOW LISTS");
+    assert!(
+        lists
+            .iter()
+            .any(|row| row["list"] == "pools" && row["items"] == "1"),
+        "{lists:?}"
+    );
+}
+
+#[test]
+fn the_tables_show_who_is_there_and_what_was_done() {
+    let setup = Setup::start("pool_size = 1\n");
+    let mut console = setup.console();
+    let mut holder = setup.client();
+    let mut idle = setup.client();
+    idle.value("SELECT 1");
+    holder.rows("BEGIN");
+    let state = |console: &mut RawPg| -> Vec<String> {
+        show(console, "SHOW CLIENTS")
+            .iter()
+            .map(|row| row["state"].clone())
+            .collect()
+    };
+    assert_eq!(state(&mut console), ["active", "idle"]);
+    idle.send(&frame::query("SELECT 2"));
+    wait_until(PATIENCE, || {
+        state(&mut setup.console()) == ["active", "waiting"]
+    });
+    let pool = show(&mut console, "SHOW POOLS").remove(0);
+    let of = |key: &str| pool[key].as_str();
+    assert_eq!(
+        [of("database"), of("user"), of("pool_mode")],
+        ["postgres", "postgres", "transaction"]
+    );
+    assert_eq!(
+        [
+            of("cl_active"),
+            of("cl_waiting"),
+            of("sv_active"),
+            of("sv_idle")
+        ],
+        ["1", "1", "1", "0"]
+    );
+    let server = show(&mut console, "SHOW SERVERS").remove(0);
+    let holder_row = show(&mut console, "SHOW CLIENTS").remove(0);
+    assert_eq!(server["link"], holder_row["ptr"]);
+    assert_eq!(
+        server["remote_pid"],
+        holder.value("SELECT pg_backend_pid()")
+    );
+    holder.rows("COMMIT");
+    idle.read_until_ready();
+    let totals = show(&mut console, "SHOW STATS_TOTALS").remove(0);
+    assert_eq!(totals["xact_count"], "3", "{totals:?}");
+    assert_eq!(totals["query_count"], "5", "{totals:?}");
+    assert_eq!(totals["client_login_count"], "2");
+    assert!(
+        totals["wait_time"].parse::<u64>().unwrap() > 0,
+        "{totals:?}"
+    );
+    drop((holder, idle));
+    wait_until(PATIENCE, || state(&mut setup.console()).is_empty());
+}
+
+#[test]
+fn pause_waits_for_transactions_and_resume_lets_everybody_go() {
+    let setup = Setup::start("wait_timeout = \"200ms\"\n");
+    let mut console = setup.console();
+    let mut busy = setup.client();
+    busy.rows("BEGIN");
+    console.send(&frame::query("PAUSE"));
+    assert!(
+        console.is_silent_for(Duration::from_millis(300)),
+        "a transaction is open"
+    );
+    busy.rows("COMMIT");
+    assert_eq!(tag(&console.read_until_ready()), "PAUSE");
+    assert_eq!(show(&mut console, "SHOW SERVERS"), []);
+    assert_eq!(error(&console.query("PAUSE")).unwrap().0, "55000");
+    // Newcomers and those who are there are held, for longer than wait_timeout.
+    let paceline = setup.paceline.pg_port();
+    let newcomer = thread::spawn(move || {
+        RawPg::login(paceline, "postgres", None, "postgres").value("SELECT 7")
+    });
+    busy.send(&frame::query("SELECT 8"));
+    assert!(busy.is_silent_for(Duration::from_millis(600)));
+    assert_eq!(show(&mut console, "SHOW STATE")[1]["value"], "yes");
+    assert_eq!(tag(&console.query("RESUME")), "RESUME");
+    assert_eq!(newcomer.join().unwrap(), "7");
+    assert!(
+        busy.read_until_ready()
+            .iter()
+            .any(|frame| frame.tag == b'D')
+    );
+    assert!(error(&console.query("RESUME")).is_some());
+    // One database alone.
+    assert_eq!(tag(&console.query("PAUSE postgres;")), "PAUSE");
+    assert_eq!(show(&mut console, "SHOW DATABASES")[0]["paused"], "1");
+    assert_eq!(tag(&console.query("RESUME postgres;")), "RESUME");
+    assert_eq!(busy.value("SELECT 9"), "9");
+    assert!(
+        error(&console.query("PAUSE nothing"))
+            .unwrap()
+            .1
+            .contains("no database")
+    );
+}
+
+#[test]
+fn connections_are_renewed_and_clients_sent_away() {
+    let setup = Setup::start("");
+    let mut console = setup.console();
+    let mut client = setup.client();
+    let before = client.value("SELECT pg_backend_pid()");
+    assert_eq!(tag(&console.query("RECONNECT")), "RECONNECT");
+    assert_eq!(tag(&console.query("WAIT_CLOSE")), "WAIT_CLOSE");
+    assert_ne!(client.value("SELECT pg_backend_pid()"), before);
+
+    let id = show(&mut console, "SHOW CLIENTS")[0]["id"].clone();
+    assert_eq!(
+        tag(&console.query(&format!("KILL_CLIENT {id}"))),
+        "KILL_CLIENT"
+    );
+    assert_eq!(client.read().sqlstate().as_deref(), Some("57P01"));
+    assert!(error(&console.query(&format!("KILL_CLIENT {id}"))).is_some());
+
+    // With a statement under way, which ends too.
+    let mut client = setup.client();
+    client.send(&frame::query("SELECT pg_sleep(600)"));
+    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(600)'";
+    let url = setup.server.url("postgres");
+    let count = || psql(&setup.server, &url, sleeping).trim().to_owned();
+    wait_until(PATIENCE, || count() == "2" || count() == "1");
+    wait_until(PATIENCE, || {
+        show(&mut setup.console(), "SHOW CLIENTS")[0]["state"] == "active"
+    });
+    assert_eq!(tag(&console.query("KILL postgres")), "KILL");
+    assert_eq!(client.read().sqlstate().as_deref(), Some("57P01"));
+    let mut waiting = RawPg::connect(setup.paceline.pg_port());
+    waiting.send(&frame::startup(&[
+        ("user", "postgres"),
+        ("database", "postgres"),
+    ]));
+    console.query("RESUME postgres");
+    waiting.authenticate(None).unwrap();
+    assert_eq!(waiting.value("SELECT 1"), "1");
+
+    assert_eq!(tag(&console.query("DISABLE postgres")), "DISABLE");
+    let mut refused = RawPg::connect(setup.paceline.pg_port());
+    refused.send(&frame::startup(&[
+        ("user", "postgres"),
+        ("database", "postgres"),
+    ]));
+    assert_eq!(
+        refused
+            .authenticate(None)
+            .unwrap_err()
+            .sqlstate()
+            .as_deref(),
+        Some("57P03")
+    );
+    assert_eq!(waiting.value("SELECT 1"), "1", "who is there stays");
+    assert_eq!(tag(&console.query("ENABLE postgres")), "ENABLE");
+    setup.client();
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_remedy() {
+    let setup = Setup::start("console_stats_users = [\"postgres\"]\nconsole_users = [\"admin\"]\n");
+    let mut console = setup.console();
+    let sqlstate = |console: &mut RawPg, text: &str| error(&console.query(text)).unwrap().0;
+    assert_eq!(sqlstate(&mut console, "RELOAD"), "42501");
+    assert_eq!(sqlstate(&mut console, "SHUTDOWN"), "42501");
+    assert_eq!(sqlstate(&mut console, "SELECT 1"), "42601");
+    assert_eq!(sqlstate(&mut console, "SHOW FDS"), "0A000");
+    assert_eq!(show(&mut console, "SHOW VERSION").len(), 1);
+    assert_eq!(tag(&console.query("SET extra_float_digits = 2")), "SET");
+
+    let setup = Setup::start("");
+    let mut console = setup.console();
+    assert_eq!(sqlstate(&mut console, "SUSPEND"), "0A000");
+    let frames = console.query("SET pool_size = 3");
+    let refusal = frames.iter().find(|frame| frame.tag == b'E').unwrap();
+    assert!(
+        refusal.field(b'H').unwrap().contains("RELOAD"),
+        "{refusal:?}"
+    );
+    let help = console.query("SHOW HELP");
+    let notice = help.iter().find(|frame| frame.tag == b'N').unwrap();
+    assert!(notice.field(b'D').unwrap().contains("RECONNECT"));
+}
+
+#[test]
+fn the_configuration_is_reloaded_and_the_process_ended_from_here() {
+    let setup = Setup::start("pool_size = 2\n");
+    let mut console = setup.console();
+    let url = setup.server.url("postgres");
+    setup
+        .paceline
+        .write_config(&format!("[postgres]\nurl = \"{url}\"\npool_size = 5\n"));
+    assert_eq!(tag(&console.query("RELOAD")), "RELOAD");
+    assert_eq!(show(&mut console, "SHOW DATABASES")[0]["pool_size"], "5");
+    setup.paceline.write_config("[postgres]\nurl = 3\n");
+    assert_eq!(error(&console.query("RELOAD")).unwrap().0, "F0000");
+    assert_eq!(show(&mut console, "SHOW DATABASES")[0]["pool_size"], "5");
+
+    let mut client = setup.client();
+    client.rows("BEGIN");
+    assert_eq!(tag(&console.query("SHUTDOWN WAIT_FOR_SERVERS")), "SHUTDOWN");
+    assert_eq!(console.read().sqlstate().as_deref(), Some("57P01"));
+    client.rows("COMMIT");
+    assert_eq!(client.read().sqlstate().as_deref(), Some("57P01"));
+    assert!(setup.paceline.process().wait(PATIENCE).unwrap().success());
+}
+
+#[test]
+fn drivers_that_prepare_everything_can_ask_too() {
+    let setup = Setup::start("");
+    let mut console = setup.console();
+    console.send(
+        &[
+            frame::parse("s", "SHOW LISTS", &[]),
+            frame::describe(b'S', "s"),
+            frame::bind("", "s", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ]
+        .concat(),
+    );
+    let frames = console.read_until_ready();
+    let tags: Vec<u8> = frames.iter().map(|frame| frame.tag).collect();
+    assert!(
+        tags.starts_with(b"1tT2DD") && tags.ends_with(b"CZ"),
+        "{:?}",
+        String::from_utf8_lossy(&tags)
+    );
+    // An error skips to the Sync.
+    console.send(
+        &[
+            frame::parse("", "nonsense", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ]
+        .concat(),
+    );
+    let tags: Vec<u8> = console
+        .read_until_ready()
+        .iter()
+        .map(|frame| frame.tag)
+        .collect();
+    assert_eq!(tags, b"EZ");
+    let url = setup.paceline.pg_url("postgres", "pgbouncer");
+    assert!(psql(&setup.server, &url, "SHOW POOLS").contains("postgres"));
+}

@@ -1,0 +1,159 @@
+//! What is counted for each target, over its life.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Sums; written with one addition each where the thing happens.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) logins: AtomicU64,
+    pub(crate) assignments: AtomicU64,
+    pub(crate) transactions: AtomicU64,
+    pub(crate) queries: AtomicU64,
+    pub(crate) from_clients: AtomicU64,
+    pub(crate) from_servers: AtomicU64,
+    pub(crate) query_us: AtomicU64,
+    /// How long clients have held server connections.
+    pub(crate) held_us: AtomicU64,
+    pub(crate) wait_us: AtomicU64,
+}
+
+impl Tally {
+    /// A statement has come to its end.
+    pub(crate) fn count_query(&self, took: Duration) {
+        self.queries.fetch_add(1, Relaxed);
+        self.query_us.fetch_add(micros(took), Relaxed);
+    }
+
+    /// A client has given a server connection back.
+    pub(crate) fn count_held(&self, held: Duration) {
+        self.held_us.fetch_add(micros(held), Relaxed);
+    }
+
+    /// A client has waited for a server connection.
+    pub(crate) fn count_wait(&self, waited: Duration) {
+        self.wait_us.fetch_add(micros(waited), Relaxed);
+    }
+
+    /// The sums now.
+    pub(crate) fn read(&self) -> Totals {
+        Totals {
+            logins: self.logins.load(Relaxed),
+            assignments: self.assignments.load(Relaxed),
+            transactions: self.transactions.load(Relaxed),
+            queries: self.queries.load(Relaxed),
+            from_clients: self.from_clients.load(Relaxed),
+            from_servers: self.from_servers.load(Relaxed),
+            query_us: self.query_us.load(Relaxed),
+            held_us: self.held_us.load(Relaxed),
+            wait_us: self.wait_us.load(Relaxed),
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    time.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
+/// The sums at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) logins: u64,
+    pub(crate) assignments: u64,
+    pub(crate) transactions: u64,
+    pub(crate) queries: u64,
+    pub(crate) from_clients: u64,
+    pub(crate) from_servers: u64,
+    pub(crate) query_us: u64,
+    pub(crate) held_us: u64,
+    pub(crate) wait_us: u64,
+}
+
+impl Totals {
+    /// The sums of both.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        self.with(other, u64::wrapping_add)
+    }
+
+    /// What has come since.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    fn with(self, other: Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            logins: of(self.logins, other.logins),
+            assignments: of(self.assignments, other.assignments),
+            transactions: of(self.transactions, other.transactions),
+            queries: of(self.queries, other.queries),
+            from_clients: of(self.from_clients, other.from_clients),
+            from_servers: of(self.from_servers, other.from_servers),
+            query_us: of(self.query_us, other.query_us),
+            held_us: of(self.held_us, other.held_us),
+            wait_us: of(self.wait_us, other.wait_us),
+        }
+    }
+}
+
+/// How long averages are made over.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The last whole period, and the one that is under way.
+#[derive(Debug)]
+pub(crate) struct Periods {
+    began: Instant,
+    at_begin: Totals,
+    last: Option<(Totals, Duration)>,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            at_begin: Totals::default(),
+            last: None,
+        }
+    }
+}
+
+impl Periods {
+    /// Begins another period when this one is over. To be called once a second.
+    pub(crate) fn roll(&mut self, totals: Totals, now: Instant) {
+        let took = now.saturating_duration_since(self.began);
+        if took >= PERIOD {
+            self.last = Some((totals.since(self.at_begin), took));
+            (self.began, self.at_begin) = (now, totals);
+        }
+    }
+
+    /// What came within the last whole period, and how long that was; before there is one, since the start.
+    pub(crate) fn last(&self, totals: Totals, now: Instant) -> (Totals, Duration) {
+        self.last.unwrap_or_else(|| {
+            let took = now.saturating_duration_since(self.began);
+            (totals.since(self.at_begin), took)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_are_those_of_the_last_whole_period() {
+        let totals = |queries| Totals {
+            queries,
+            ..Totals::default()
+        };
+        let mut periods = Periods::default();
+        let at = |seconds| periods.began + Duration::from_secs(seconds);
+        let (half, whole, later) = (at(30), at(60), at(90));
+        assert_eq!(
+            periods.last(totals(5), half),
+            (totals(5), Duration::from_secs(30))
+        );
+        periods.roll(totals(5), half);
+        periods.roll(totals(12), whole);
+        assert_eq!(periods.last(totals(50), later), (totals(12), PERIOD));
+    }
+}
