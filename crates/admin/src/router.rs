@@ -20,6 +20,7 @@ Paceline, admin port
 /api/v1/requests          recent requests, newest first (?limit=50&route=GET%20/jobs)
 /api/v1/requests/{id}     one of them with its statements
 /api/v1/pools             server connections and who waits for them
+/api/v1/slow              the last statements that took longer than log.slow_query
 /api/v1/reload            POST with the header X-Paceline: read the configuration again
 ";
 
@@ -38,6 +39,7 @@ pub(crate) async fn route<B>(admin: &Arc<Admin>, request: &Request<B>) -> Answer
         "/api/v1/findings" => api::findings(admin),
         "/api/v1/requests" => api::requests(admin, query),
         "/api/v1/pools" => api::pools(admin),
+        "/api/v1/slow" => api::slow(admin),
         _ => match path.strip_prefix("/api/v1/requests/") {
             Some(id) => api::request(admin, id),
             None => respond::problem(

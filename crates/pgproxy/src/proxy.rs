@@ -21,6 +21,7 @@ use crate::error::{Error, Unavailable};
 use crate::means::Means;
 use crate::pool::{Grant, PoolSnapshot};
 use crate::settings::SettingsTable;
+use crate::slow_log::{SlowLog, SlowStatement};
 use crate::tls;
 use crate::worker::{Mailbox, Worker, Workers};
 
@@ -50,6 +51,7 @@ pub struct Proxy {
     pub(crate) traffic: Traffic,
     pub(crate) control: OnceLock<Control>,
     pub(crate) orders: Orders,
+    pub(crate) slow_log: SlowLog,
 }
 
 /// Bytes that have passed.
@@ -104,6 +106,7 @@ impl Proxy {
             traffic: Traffic::default(),
             control: OnceLock::new(),
             orders: Orders::default(),
+            slow_log: SlowLog::new(config.slow_query),
             journal,
             shapes: statements,
             config: Arc::new(config),
@@ -167,6 +170,7 @@ impl Proxy {
     pub fn reload(&self, config: Config) -> Result<Changes, Error> {
         check(&config)?;
         self.acceptor.reload(&config.client_tls)?;
+        self.slow_log.set_threshold(config.slow_query);
         let changes = self.databases.reload(config);
         if let Err(error) = self.means.connectors.reload() {
             tracing::warn!(%error, "TLS with servers goes on as it was.");
@@ -183,6 +187,11 @@ impl Proxy {
         let clients = self.acceptor.reload(&self.config().client_tls);
         let servers = self.means.connectors.reload();
         clients.and(servers).map_err(Error::from)
+    }
+
+    /// The last statements that took long, the newest first.
+    pub fn slow_statements(&self) -> Vec<SlowStatement> {
+        self.slow_log.last()
     }
 
     /// Passes on a cancel request that came to another process.

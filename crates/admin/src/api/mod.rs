@@ -5,6 +5,7 @@
 mod parts;
 mod query;
 mod requests;
+mod slow;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,19 @@ pub(crate) fn shapes(admin: &Admin) -> Answer {
     shapes.sort_by_key(|shape| Reverse(shape.time.sum()));
     ok(&Shapes {
         shapes: shapes.iter().map(tables::Shape::of).collect(),
+    })
+}
+
+/// The last statements that took long, newest first.
+pub(crate) fn slow(admin: &Admin) -> Answer {
+    #[derive(Serialize)]
+    struct Slow {
+        statements: Vec<slow::Slow>,
+    }
+    let proxy = admin.parts.proxy.iter();
+    let statements = proxy.flat_map(|(proxy, _)| proxy.slow_statements());
+    ok(&Slow {
+        statements: statements.map(slow::Slow::of).collect(),
     })
 }
 

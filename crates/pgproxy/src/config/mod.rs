@@ -104,6 +104,8 @@ pub struct Config {
     pub console_users: Vec<String>,
     /// Who may look at the console's tables.
     pub console_stats_users: Vec<String>,
+    /// Statements from this on are logged one by one. `None`: none are.
+    pub slow_query: Option<Duration>,
     /// Worker threads; as many calls of [`Proxy::serve`](crate::Proxy::serve) are expected.
     pub workers: usize,
 }
@@ -140,6 +142,7 @@ impl Default for Config {
             client_tls: ClientTls::default(),
             login_timeout: Duration::from_secs(30),
             forward_trace_comment: false,
+            slow_query: None,
             console_users: Vec::new(),
             console_stats_users: Vec::new(),
             workers: 1,

@@ -112,7 +112,11 @@ pub(super) fn kill(proxy: &Proxy, database: Option<&str>) -> Done {
 
 pub(super) fn kill_client(proxy: &Proxy, id: u64) -> Done {
     // One that is on its way out is gone already.
-    match proxy.means.roster.kill(|card| card.id == id && !card.is_killed()) {
+    match proxy
+        .means
+        .roster
+        .kill(|card| card.id == id && !card.is_killed())
+    {
         0 => Err(Refusal::console(format!("there is no client {id}"))),
         _ => Ok(()),
     }

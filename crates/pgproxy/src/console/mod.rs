@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `command.rs` | a text becomes a command |
 //! | `show.rs` | what can be looked at |
+//! | `stats.rs` | of that, what was done so far |
 //! | `act.rs` | what can be told |
 //! | `errors.rs` | what it says when something cannot be |
 //! | `orders.rs` | what was told and still holds |
@@ -16,6 +17,7 @@ mod command;
 mod errors;
 mod orders;
 mod show;
+mod stats;
 mod table;
 mod talk;
 

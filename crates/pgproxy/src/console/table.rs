@@ -15,11 +15,14 @@ pub(super) enum Kind {
 /// A column with its name.
 pub(super) type Column = (&'static str, Kind);
 
+/// The values of a row.
+pub(super) type Row = Vec<Option<String>>;
+
 /// A result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
     columns: Vec<Column>,
-    rows: Vec<Vec<Option<String>>>,
+    rows: Vec<Row>,
 }
 
 impl Kind {
@@ -54,7 +57,7 @@ impl Table {
         table
     }
 
-    pub(super) fn row(&mut self, values: impl Into<Vec<Option<String>>>) {
+    pub(super) fn row(&mut self, values: impl Into<Row>) {
         let values = values.into();
         debug_assert_eq!(values.len(), self.columns.len(), "{:?}", self.columns);
         self.rows.push(values);

@@ -178,22 +178,7 @@ impl Talk {
                 self.statements.insert(parsed.statement.to_vec(), text);
                 self.put(b'1');
             }
-            b'B' => {
-                let bound = Bind::parse(body).map_err(broken)?;
-                let rest = BindRest::parse(bound.rest).map_err(broken)?;
-                let Some(text) = self.statements.get(bound.statement) else {
-                    return Ok(Err(Refusal::console("there is no such prepared statement")));
-                };
-                if rest.result_formats.iter().any(|byte| *byte != 0) {
-                    return Ok(Err(Refusal::console("results are to be had as text only")));
-                }
-                let text = text.clone();
-                if self.portals.len() >= NAMES_MAX {
-                    self.portals.clear();
-                }
-                self.portals.insert(bound.portal.to_vec(), text);
-                self.put(b'2');
-            }
+            b'B' => return self.bind(body),
             b'D' => {
                 let describe = Describe::parse(body).map_err(broken)?;
                 let is_statement = matches!(describe.target, Target::Statement);
@@ -231,6 +216,25 @@ impl Talk {
                 return self.obey(&text, false).await;
             }
         }
+        Ok(Ok(()))
+    }
+
+    fn bind(&mut self, body: &[u8]) -> Result<Result<(), Refusal>, Ending> {
+        let broken = |error| Some(Refusal::client_protocol(&error));
+        let bound = Bind::parse(body).map_err(broken)?;
+        let rest = BindRest::parse(bound.rest).map_err(broken)?;
+        let Some(text) = self.statements.get(bound.statement) else {
+            return Ok(Err(Refusal::console("there is no such prepared statement")));
+        };
+        if rest.result_formats.iter().any(|byte| *byte != 0) {
+            return Ok(Err(Refusal::console("results are to be had as text only")));
+        }
+        let text = text.clone();
+        if self.portals.len() >= NAMES_MAX {
+            self.portals.clear();
+        }
+        self.portals.insert(bound.portal.to_vec(), text);
+        self.put(b'2');
         Ok(Ok(()))
     }
 

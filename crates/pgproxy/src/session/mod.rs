@@ -60,7 +60,7 @@ use tokio::time::Sleep;
 
 use alarm::Alarm;
 
-pub(crate) use account::{Due, Note, Run, begin_next, hash_parameters};
+pub(crate) use account::{Due, Note, Ran, Run, begin_next, hash_parameters};
 pub(crate) use alarm::Doing;
 pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
 use retry::BatchState;

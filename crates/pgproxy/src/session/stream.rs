@@ -237,6 +237,11 @@ impl Session {
         };
         if let Some(ran) = note.run.finish(note.sqlstate) {
             self.client.target.tally.count_query(ran.took);
+            let slow_log = &self.worker.proxy.slow_log;
+            if slow_log.is_slow(ran.took) {
+                let client = self.client.stream.peer_addr().ok();
+                slow_log.note(&ran, &self.client.target, client);
+            }
         }
         if note.sqlstate.is_some() && asked == Asked::Query {
             let undoing = std::mem::take(&mut note.undo);

@@ -3,6 +3,7 @@
 use super::{Key, key};
 use crate::config::draft::LogFormat;
 use crate::config::field::{Field, Text};
+use crate::config::units;
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -36,6 +37,26 @@ pub(super) const KEYS: &[Key] = &[
             },
         ),
         "`text` for people, `json` for programs: one object per line.",
+    ),
+    key(
+        "log.slow_query",
+        Field::Parsed(
+            "a duration such as \"100ms\", or \"off\"",
+            Text {
+                set: |draft, text| {
+                    draft.postgres.slow_query = match text {
+                        "off" => None,
+                        text => Some(units::parse_duration(text)?),
+                    };
+                    Ok(())
+                },
+                show: |draft| {
+                    let slow = draft.postgres.slow_query;
+                    Some(slow.map_or("off".to_owned(), units::show_duration))
+                },
+            },
+        ),
+        "SQL statements that take this long or longer are logged one by one, at most ten a second. Literals and parameters are not logged.",
     ),
 ];
 

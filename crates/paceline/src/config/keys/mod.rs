@@ -133,7 +133,7 @@ pub(crate) fn is_reloadable(path: &str) -> bool {
     match path.split_once('.') {
         None => TOP.contains(&path),
         Some(("postgres", _)) => !POSTGRES_FIXED.contains(&path),
-        Some(_) => path == "log.level",
+        Some(_) => matches!(path, "log.level" | "log.slow_query"),
     }
 }
 
