@@ -25,7 +25,7 @@ use play::{Choice, Transcript, play};
 use script::{Script, Work};
 
 /// Seeds that `make test` plays.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 150;
 /// How often a script that fails is played again to make it smaller.
 const SHRINKING_PLAYS_MAX: usize = 150;
 /// After so many failures the rest is not played.

@@ -171,9 +171,11 @@ impl Player {
                         self.batch.clear();
                     }
                     heard.push_str(&std::mem::take(&mut self.batch));
-                    // What is reported may come in any order and at any time before; what counts is what is known now. Only
-                    // after DISCARD ALL is the client told behind this message what its settings are again.
-                    if !heard.contains("C DISCARD ALL") {
+                    // What is reported may come in any order and at any time before; what counts is what is known now. Where a
+                    // setting may have changed, a client may be told behind this message what it is again.
+                    let may_lag = |tag: &str| heard.contains(&format!("C {tag}"));
+                    let tags = ["SET", "RESET", "DISCARD", "BEGIN", "COMMIT", "ROLLBACK"];
+                    if !self.holds && !tags.into_iter().any(may_lag) {
                         let _ = writeln!(heard, "known: {:?}", self.reported);
                     }
                 }

@@ -94,9 +94,8 @@ fn setting(random: &mut Rng) -> Text {
         ("work_mem", &["'nonsense'"]),
     ];
     let (name, values) = VALUES[random.usize(0..VALUES.len())];
-    let value = pick(random, values).replace("DEFAULT", "'1'");
-    let value = value.as_str();
-    let sql = match random.u8(4..6) {
+    let value = pick(random, values);
+    let sql = match random.u8(0..10) {
         0..4 => format!("SET {name} = {value}"),
         4..6 => format!("SET LOCAL {name} = {value}"),
         6 => format!("RESET {name}"),
@@ -186,7 +185,7 @@ const ERRORS: [&str; 5] = [
     "INSERT INTO tMINE VALUES ('no number', 'x')",
 ];
 
-const PINNING: [&str; 9] = [
+const PINNING: [&str; 10] = [
     "CREATE TEMPORARY TABLE mine (n int)",
     "INSERT INTO mine VALUES ($1::int)",
     "SELECT * FROM mine ORDER BY n",
@@ -196,6 +195,7 @@ const PINNING: [&str; 9] = [
     "SELECT pg_advisory_unlock_all()",
     "DECLARE held CURSOR WITH HOLD FOR SELECT generate_series(1, 5)",
     "FETCH 2 FROM held",
+    "DISCARD ALL",
 ];
 
 // Names of the protocol are not known to EXECUTE: these are all of SQL's own, but for the one that drivers evict with.
