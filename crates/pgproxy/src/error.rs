@@ -13,8 +13,8 @@ use crate::tls::TlsError;
 pub enum Error {
     /// Without a password anybody who reaches the port would be the database's user.
     #[error(
-        "the database URL has no password, and {listen} is not a loopback address: everybody who reaches that port would \
-         be let in. Put the password into the URL, or listen on 127.0.0.1"
+        "a database URL has no password, and {listen} is not a loopback address: everybody who reaches that port would \
+         be let in. Put the password into the URL, name users, or listen on 127.0.0.1"
     )]
     OpenToAll {
         /// The address to listen on.
@@ -28,6 +28,22 @@ pub enum Error {
     DatabaseTwice {
         /// The name that two have.
         name: String,
+    },
+    /// The file of users cannot be used.
+    #[error("the userlist {}: {reason}", path.display())]
+    Userlist {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file with a password cannot be used.
+    #[error("the password file {}: {reason}", path.display())]
+    PasswordFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// TLS for clients cannot be had as configured.
     #[error(transparent)]
@@ -378,7 +394,36 @@ impl Refusal {
             SqlState::INVALID_PASSWORD,
             format!("user \"{user}\" is not known here"),
         )
-        .hint("Clients log in with the user of the database URL.")
+        .hint("Clients log in with the user of the database's URL, or one that the configuration names.")
+    }
+
+    pub(crate) fn wrong_certificate(user: &str) -> Self {
+        Self::new(
+            SqlState::INVALID_AUTHORIZATION,
+            format!("certificate authentication failed for user \"{user}\""),
+        )
+        .hint("The common name of the client's certificate must be the user's name.")
+    }
+
+    pub(crate) fn password_needs_tls() -> Self {
+        let message = "passwords are taken in the clear over TLS only";
+        Self::new(SqlState::INVALID_AUTHORIZATION, message)
+            .hint("Connect with sslmode=require or better.")
+    }
+
+    pub(crate) fn too_many_failures(delay: Duration) -> Self {
+        let seconds = delay.as_secs() + 1;
+        Self::new(
+            SqlState::INVALID_AUTHORIZATION,
+            format!("too many failed logins from this address; try again in {seconds} s"),
+        )
+        .hint("The limit is login_failures_per_minute_max.")
+    }
+
+    pub(crate) fn auth_query(error: &Unavailable) -> Self {
+        let refusal = Self::unavailable(error);
+        let message = format!("could not look the user up: {}", refusal.message);
+        Self { message, ..refusal }
     }
 
     pub(crate) fn no_user() -> Self {

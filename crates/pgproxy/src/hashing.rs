@@ -158,7 +158,9 @@ mod tests {
             let blocked = Arc::new(Mutex::new(blocked));
             let busy = (0..THREADS).map(|_| {
                 let blocked = Arc::clone(&blocked);
-                Box::pin(hashing.run(move || drop(blocked.lock().unwrap().recv())))
+                Box::pin(hashing.run(move || {
+                    let _ = blocked.lock().unwrap().recv();
+                }))
             });
             let mut busy: Vec<_> = busy.collect();
             let forgotten = Arc::clone(&done);

@@ -32,9 +32,9 @@ mod worker;
 
 pub use cancel::Stray;
 pub use config::{
-    ANY, ChannelBindingMode, ClientTls, ClientTlsMode, Config, Database, DatabaseUrl,
-    DatabaseUrlError, Mode, Pooling, RootCertificates, ServerMethod, ServerTls, SessionAttrs,
-    SslMode, Timeouts, User,
+    ANY, AuthMethod, AuthQuery, ChannelBindingMode, ClientAuth, ClientTls, ClientTlsMode, Config,
+    Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, RootCertificates, ServerMethod,
+    ServerTls, SessionAttrs, SslMode, Timeouts, User,
 };
 pub use databases::Changes;
 pub use error::{Error, Unavailable};

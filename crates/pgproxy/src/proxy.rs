@@ -11,10 +11,10 @@ use paceline_pgwire::startup::CancelRequest;
 use paceline_sql::Statements;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::auth::{Authenticator, Credential};
+use crate::auth::{Authenticator, Credential, Known};
 use crate::cancel::{CancelKeys, Stray};
 use crate::client::StatementTable;
-use crate::config::{Config, Database, Mode};
+use crate::config::{AuthMethod, Config, Database, Mode};
 use crate::console::Orders;
 use crate::databases::{Changes, Databases, Target};
 use crate::error::{Error, Unavailable};
@@ -75,11 +75,12 @@ pub struct Stats {
 }
 
 impl Proxy {
-    /// Makes a proxy. Derives the password's verifier, which takes some milliseconds; connects to nothing yet.
+    /// Makes a proxy. Reads the files of certificates and users; connects to nothing yet.
     ///
     /// # Errors
     ///
-    /// A configuration under which clients would be let in without any proof of who they are, or with a bound of zero.
+    /// A configuration under which clients would be let in without any proof of who they are, or with a bound of zero, or a
+    /// file that cannot be used.
     pub fn new(
         config: Config,
         journal: Arc<Journal>,
@@ -87,9 +88,10 @@ impl Proxy {
     ) -> Result<Arc<Self>, Error> {
         check(&config)?;
         let means = Arc::new(Means::new().map_err(Error::Start)?);
-        let authenticator =
-            Authenticator::new(config.main_url(), &means.random).map_err(Error::Start)?;
         let settings = SettingsTable::new();
+        let known = Known::read(Arc::new(config.clone()))?;
+        let authenticator = Authenticator::new(known, Arc::clone(&means), settings.neutral())?;
+        warn_of_trust(&config);
         Ok(Arc::new(Self {
             databases: Databases::new(config.clone(), settings.neutral(), Arc::clone(&means)),
             settings,
@@ -169,8 +171,10 @@ impl Proxy {
     /// As [`Proxy::new`]. Then nothing has changed.
     pub fn reload(&self, config: Config) -> Result<Changes, Error> {
         check(&config)?;
+        let known = Known::read(Arc::new(config.clone()))?;
         self.acceptor.reload(&config.client_tls)?;
         self.slow_log.set_threshold(config.slow_query);
+        self.authenticator.exchange(known);
         let changes = self.databases.reload(config);
         if let Err(error) = self.means.connectors.reload() {
             tracing::warn!(%error, "TLS with servers goes on as it was.");
@@ -247,10 +251,18 @@ impl std::fmt::Debug for Proxy {
     }
 }
 
+fn warn_of_trust(config: &Config) {
+    let is_trusting = config.client_auth.method == AuthMethod::Trust;
+    if is_trusting && !config.listen.ip().is_loopback() {
+        let listen = config.listen;
+        tracing::warn!(%listen, "auth_method is trust: whoever reaches this port is any user that it names.");
+    }
+}
+
 fn check(config: &Config) -> Result<(), Error> {
-    let Some(main) = config.databases.first() else {
+    if config.databases.is_empty() {
         return Err(Error::NoDatabase);
-    };
+    }
     let twice = |database: &&Database| {
         let same = |other: &&Database| other.name == database.name;
         config.databases.iter().filter(same).count() > 1
@@ -259,7 +271,9 @@ fn check(config: &Config) -> Result<(), Error> {
         let name = database.name.clone();
         return Err(Error::DatabaseTwice { name });
     }
-    if main.url.password.is_none()
+    let has_no_password = |database: &Database| database.url.password.is_none();
+    if config.databases.iter().any(has_no_password)
+        && config.is_open()
         && config.mode == Mode::Transaction
         && !config.listen.ip().is_loopback()
     {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use paceline_pgproxy::AuthMethod;
+
 use super::Origins;
 use super::database::DATABASES;
 use super::draft::{Draft, Mode};
@@ -199,7 +201,8 @@ impl<'a> Check<'a> {
                 .database
                 .as_ref()
                 .is_some_and(|database| database.password.is_none())
-            && draft.password_file.is_none();
+            && draft.password_file.is_none()
+            && !knows_users(draft);
         if open {
             let message =
                 "the database's URL has no password, so anybody could connect from other machines";
@@ -209,9 +212,21 @@ impl<'a> Check<'a> {
                 message,
             );
             self.problems
-                .push(problem.hint("Listen on loopback, or give the URL a password"));
+                .push(problem.hint("Listen on loopback, give the URL a password, or name users"));
         }
     }
+}
+
+/// Whether there is anything that clients have to prove, whatever the URLs say.
+fn knows_users(draft: &Draft) -> bool {
+    let auth = &draft.postgres.client_auth;
+    auth.method == AuthMethod::Cert
+        || auth.userlist.is_some()
+        || !auth.query.user.is_empty()
+        || draft
+            .users
+            .iter()
+            .any(|row| row.user.password.is_some() || row.password_file.is_some())
 }
 
 /// Whether two listeners would fight for a port. Port 0 is a new one each time.

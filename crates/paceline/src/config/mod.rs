@@ -231,7 +231,7 @@ fn effective(mut draft: Draft, origins: &Origins) -> Vec<Effective> {
         settings.push(Effective { key, value, origin });
     };
     for section in keys::SECTIONS {
-        for key in section.keys {
+        for key in section.keys() {
             tell(key.path.to_owned(), key.field.show(&mut draft));
         }
         for array in section.arrays {

@@ -52,7 +52,7 @@ fn write_section(page: &mut String, section: &Section, defaults: &mut Draft) {
         name => format!("`[{name}]`"),
     };
     write_head(page, &title, section.about);
-    for key in section.keys {
+    for key in section.keys() {
         let name = key.path.rsplit('.').next().unwrap_or(key.path);
         let default = match (key.default_text, key.field.show(defaults)) {
             (Some(text), _) => text.to_owned(),

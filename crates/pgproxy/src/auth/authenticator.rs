@@ -1,73 +1,270 @@
-//! Who may come in.
+//! What is known of users, what a login needs, and what came of it.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use paceline_pgwire::auth::{NONCE_BYTES, SALT_BYTES, ScramServer, Verifier};
-use paceline_pgwire::backend::{Authentication, SaslMechanisms};
-use paceline_pgwire::frontend::{SaslInitialResponse, SaslResponse};
-use paceline_pgwire::{Error, Wire};
+use paceline_pgwire::auth::{Md5Hash, Verifier};
 
-use crate::config::DatabaseUrl;
-use crate::error::Refusal;
-use crate::random::Random;
+use super::Credential;
+use super::limiter::Limiter;
+use super::query::{Queries, Question};
+use super::secret::Secret;
+use super::users::{self, Users};
+use crate::config::{ANY, AuthMethod, Config, Database, DatabaseUrl};
+use crate::error::{Error, Refusal};
+use crate::means::Means;
+use crate::settings::Settings;
 
 /// Anybody can fail to log in as often as they like: more than that is not logged.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Checks clients against the user and password of the database URL.
+/// Knows who may come in.
 pub(crate) struct Authenticator {
-    user: String,
-    /// `None`: no password is asked for.
-    verifier: Option<Verifier>,
+    known: RwLock<Arc<Known>>,
+    queries: Queries,
+    limiter: Limiter,
+    means: Arc<Means>,
     /// Gives users who do not exist a salt that stays the same.
     mock_secret: [u8; 32],
     last_warning: Mutex<Option<Instant>>,
 }
 
-/// One login under way. Feed it the client's answers until it says yes or no.
-pub(crate) struct Login {
-    scram: Option<ScramServer>,
-    user: String,
-    has_begun: bool,
+/// What holds at one time.
+pub(crate) struct Known {
+    pub(super) config: Arc<Config>,
+    users: Users,
+    /// What the role that looks users up is given.
+    pub(super) looker: Credential,
+    /// The passwords in the databases' URLs, in their order.
+    url_secrets: Vec<Option<Arc<Secret>>>,
 }
 
-/// What a message of the client led to.
-pub(crate) enum Verdict {
-    /// A request was written: the client's next message answers it.
-    GoesOn(Login),
-    /// AuthenticationOk was written.
-    Welcome,
-    No(Refusal),
+impl Known {
+    /// Reads the `userlist` file.
+    pub(crate) fn read(config: Arc<Config>) -> Result<Arc<Self>, Error> {
+        let secret = |database: &Database| {
+            let password = database.url.password.as_deref()?;
+            Some(Arc::new(Secret::password(password)))
+        };
+        Ok(Arc::new(Self {
+            users: Users::read(&config)?,
+            looker: users::looker(&config)?,
+            url_secrets: config.databases.iter().map(secret).collect(),
+            config,
+        }))
+    }
+
+    /// The number of the database that a client wants, of the main one where there is none such: that is told only to those who
+    /// may come in.
+    fn database(&self, name: &str) -> usize {
+        let databases = &self.config.databases;
+        let named = |wanted: &str| databases.iter().position(|found| found.name == wanted);
+        named(name).or_else(|| named(ANY)).unwrap_or(0)
+    }
+
+    fn url(&self, claim: Claim<'_>) -> DatabaseUrl {
+        self.config.databases[self.database(claim.database)].url_of(claim.database)
+    }
+}
+
+/// Who wants to come in, and where to.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'c> {
+    pub(crate) user: &'c str,
+    pub(crate) database: &'c str,
+    pub(crate) peer: SocketAddr,
+    /// Whom the client's certificate names.
+    pub(crate) common_name: Option<&'c str>,
+    pub(crate) is_encrypted: bool,
+    pub(crate) worker: usize,
+}
+
+/// How a claim is to be proved.
+pub(crate) enum Challenge {
+    /// It cannot be.
+    Never(Refusal),
+    /// It is believed as it is.
+    Nothing(Option<Arc<Secret>>),
+    /// By SCRAM with this verifier. Without a secret, nobody can.
+    Scram(Verifier, Option<Arc<Secret>>),
+    /// By md5.
+    Md5(Md5Hash, Option<Arc<Secret>>),
+    /// By the password itself, which has to fit this verifier, and the hash if there is one.
+    Password(Verifier, Option<Arc<Secret>>),
+}
+
+/// What is known of a user.
+enum Found {
+    Secret(Arc<Secret>),
+    /// Nobody has to prove anything: there is no password to prove.
+    Open,
+    Nobody,
 }
 
 impl Authenticator {
-    /// Derives the verifier, which takes some milliseconds of CPU.
-    pub(crate) fn new(database: &DatabaseUrl, random: &Random) -> std::io::Result<Self> {
-        let salt: [u8; SALT_BYTES] = random.bytes()?;
-        let password = database.password.as_deref();
-        let verifier = password.map(|password| Verifier::from_password(password.as_bytes(), salt));
+    pub(crate) fn new(
+        known: Arc<Known>,
+        means: Arc<Means>,
+        neutral: Arc<Settings>,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            user: database.user.clone(),
-            verifier,
-            mock_secret: random.bytes()?,
+            known: RwLock::new(known),
+            queries: Queries::new(neutral),
+            limiter: Limiter::new(),
+            mock_secret: means.random.bytes().map_err(Error::Start)?,
+            means,
             last_warning: Mutex::default(),
         })
     }
 
-    /// A client was refused. It must not learn which users there are; whoever reads the log may, and is often looking for just
-    /// that.
-    pub(crate) fn note_refusal(&self, user: &str, peer: SocketAddr) {
-        if user == self.user || !self.may_warn(Instant::now()) {
-            return;
+    /// Something else holds from now on.
+    pub(crate) fn exchange(&self, known: Arc<Known>) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        self.queries.forget();
+    }
+
+    /// To be called once a second.
+    pub(crate) fn round(&self, now: Instant) {
+        self.queries.round(now);
+    }
+
+    /// How a client has to prove who it is.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be asked: too many have failed, there is no TLS, or nobody knows who it is.
+    pub(crate) async fn challenge(&self, claim: Claim<'_>) -> Result<Challenge, Refusal> {
+        let known = self.known();
+        let method = known.config.client_auth.method;
+        let user = claim.user;
+        let per_minute = known.config.client_auth.failures_per_minute_max;
+        let delay = self
+            .limiter
+            .delay(claim.peer.ip(), user, per_minute, Instant::now());
+        if let Some(delay) = delay {
+            return Err(Refusal::too_many_failures(delay));
         }
-        tracing::warn!(
-            ?user,
-            configured = self.user,
-            %peer,
-            "A client was refused, because clients log in with the user of postgres.url."
-        );
+        if method == AuthMethod::Password && !claim.is_encrypted {
+            return Err(Refusal::password_needs_tls());
+        }
+        if method == AuthMethod::Cert {
+            if claim.common_name != Some(user) {
+                return Ok(Challenge::Never(Refusal::wrong_certificate(user)));
+            }
+            return Ok(Challenge::Nothing(known.users.get(user).cloned()));
+        }
+        let secret = match self.find(&known, claim).await? {
+            Found::Secret(secret) => Some(secret),
+            Found::Open => return Ok(Challenge::Nothing(None)),
+            Found::Nobody if method == AuthMethod::Trust => {
+                return Ok(Challenge::Never(Refusal::unknown_user(user)));
+            }
+            Found::Nobody => None,
+        };
+        if method == AuthMethod::Trust {
+            return Ok(Challenge::Nothing(secret));
+        }
+        if method == AuthMethod::Md5
+            && let Some(hash) = self.md5_hash(user, secret.as_deref())
+        {
+            return Ok(Challenge::Md5(hash, secret));
+        }
+        let verifier = self.verifier(user, secret.as_ref()).await;
+        if method == AuthMethod::Password {
+            return Ok(Challenge::Password(verifier, secret));
+        }
+        // An md5 hash is of no use for SCRAM.
+        let secret = secret.filter(|secret| !matches!(**secret, Secret::Md5(_)));
+        Ok(Challenge::Scram(verifier, secret))
+    }
+
+    /// A client has proved who it is.
+    pub(crate) fn note_success(&self, claim: Claim<'_>) {
+        self.limiter
+            .succeeded(claim.peer.ip(), claim.user, Instant::now());
+    }
+
+    /// A client has not proved who it is. It must not learn why; whoever reads the log may.
+    pub(crate) fn note_failure(&self, claim: Claim<'_>) {
+        let (known, now) = (self.known(), Instant::now());
+        let auth = &known.config.client_auth;
+        let per_minute = auth.failures_per_minute_max;
+        self.limiter
+            .failed(claim.peer.ip(), claim.user, per_minute, now);
+        if let Some(query) = auth.query() {
+            self.queries
+                .doubt(&Question::new(query, known.url(claim), claim.user));
+        }
+        if self.may_warn(now) {
+            let (user, peer) = (claim.user, claim.peer);
+            let is_configured = known.users.get(user).is_some() || known.url(claim).user == user;
+            tracing::warn!(?user, %peer, is_configured, "A client did not prove who it is.");
+        }
+    }
+
+    /// What is known of a user, from the nearest source that knows anything.
+    async fn find(&self, known: &Known, claim: Claim<'_>) -> Result<Found, Refusal> {
+        if let Some(secret) = known.users.get(claim.user) {
+            return Ok(Found::Secret(Arc::clone(secret)));
+        }
+        let (url, query) = (known.url(claim), known.config.client_auth.query());
+        if url.user == claim.user {
+            match &known.url_secrets[known.database(claim.database)] {
+                Some(secret) => return Ok(Found::Secret(Arc::clone(secret))),
+                // There is one user only, and nothing that it could prove.
+                None if known.config.is_open() => return Ok(Found::Open),
+                None => {}
+            }
+        }
+        let Some(query) = query else {
+            return Ok(Found::Nobody);
+        };
+        let question = Question::new(query, url, claim.user);
+        let asked = self.queries.ask(question, known, &self.means, claim.worker);
+        match asked.await {
+            Ok(Some(secret)) => Ok(Found::Secret(secret)),
+            Ok(None) => Ok(Found::Nobody),
+            Err(error) => {
+                if self.may_warn(Instant::now()) {
+                    tracing::warn!(%error, "Could not look up a user (auth_query).");
+                }
+                Err(Refusal::auth_query(&error))
+            }
+        }
+    }
+
+    /// What a client has to fit with md5; nothing fits what is made for a user who does not exist.
+    fn md5_hash(&self, user: &str, secret: Option<&Secret>) -> Option<Md5Hash> {
+        match secret {
+            Some(secret) => secret.md5(user),
+            None => Some(Md5Hash::from_password(user.as_bytes(), &self.mock_secret)),
+        }
+    }
+
+    /// What a client has to fit with SCRAM. A user who does not exist gets one like any other.
+    async fn verifier(&self, user: &str, secret: Option<&Arc<Secret>>) -> Verifier {
+        if let Some(secret) = secret {
+            if let Some(verifier) = secret.verifier() {
+                return verifier.clone();
+            }
+            if let (Secret::Password { .. }, Ok(salt)) = (&**secret, self.means.random.bytes()) {
+                let work = Arc::clone(secret);
+                let made = self
+                    .means
+                    .hashing
+                    .run(move || work.make_verifier(salt))
+                    .await;
+                if let (Ok(()), Some(verifier)) = (made, secret.verifier()) {
+                    return verifier.clone();
+                }
+            }
+        }
+        Verifier::mock(&self.mock_secret, user.as_bytes())
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn may_warn(&self, now: Instant) -> bool {
@@ -81,60 +278,6 @@ impl Authenticator {
         }
         may
     }
-
-    /// A client says who it is.
-    pub(crate) fn begin(&self, user: &str, random: &Random, out: &mut Vec<u8>) -> Verdict {
-        let is_known = user == self.user;
-        let Some(verifier) = &self.verifier else {
-            if !is_known {
-                return Verdict::No(Refusal::unknown_user(user));
-            }
-            Authentication::Ok.write(out);
-            return Verdict::Welcome;
-        };
-        let Ok(nonce) = random.bytes::<NONCE_BYTES>() else {
-            return Verdict::No(Refusal::wrong_password(user));
-        };
-        let scram = if is_known {
-            ScramServer::new(verifier.clone(), nonce)
-        } else {
-            ScramServer::doomed(Verifier::mock(&self.mock_secret, user.as_bytes()), nonce)
-        };
-        Authentication::Sasl(SaslMechanisms::SCRAM_SHA_256).write(out);
-        Verdict::GoesOn(Login {
-            scram: Some(scram),
-            user: user.to_owned(),
-            has_begun: false,
-        })
-    }
-}
-
-impl Login {
-    /// Takes the body of a client's authentication message.
-    pub(crate) fn step(mut self, body: &[u8], out: &mut Vec<u8>) -> Verdict {
-        match self.try_step(body, out) {
-            Ok(true) => Verdict::Welcome,
-            Ok(false) => Verdict::GoesOn(self),
-            Err(Error::WrongPassword) => Verdict::No(Refusal::wrong_password(&self.user)),
-            Err(error) => Verdict::No(Refusal::client_protocol(&error)),
-        }
-    }
-
-    fn try_step(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, Error> {
-        if !self.has_begun {
-            self.has_begun = true;
-            let first = SaslInitialResponse::parse(body)?;
-            let scram = self.scram.as_mut().ok_or(Error::WrongPassword)?;
-            let answer = scram.first(first.mechanism, first.data.unwrap_or_default())?;
-            Authentication::SaslContinue(answer.as_bytes()).write(out);
-            return Ok(false);
-        }
-        let scram = self.scram.take().ok_or(Error::WrongPassword)?;
-        let answer = scram.last(SaslResponse::parse(body)?.0)?.answer;
-        Authentication::SaslFinal(answer.as_bytes()).write(out);
-        Authentication::Ok.write(out);
-        Ok(true)
-    }
 }
 
 #[cfg(test)]
@@ -143,8 +286,10 @@ mod tests {
 
     #[test]
     fn refusals_fill_no_log() {
-        let random = Random::open().unwrap();
-        let authenticator = Authenticator::new(&DatabaseUrl::default(), &random).unwrap();
+        let means = Arc::new(Means::new().unwrap());
+        let known = Known::read(Arc::new(Config::default())).unwrap();
+        let neutral = crate::settings::SettingsTable::new().neutral();
+        let authenticator = Authenticator::new(known, means, neutral).unwrap();
         let start = Instant::now();
         let warned = [0, 1, 9_999, 10_000, 10_001, 20_000]
             .map(|ms| authenticator.may_warn(start + Duration::from_millis(ms)));

@@ -1,5 +1,6 @@
 //! Client connections: how they begin, and what is known about each.
 
+mod login;
 mod portals;
 pub(crate) mod startup;
 mod statements;

@@ -6,17 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use paceline_pgwire::Reader;
 use paceline_pgwire::auth::ChannelBinding;
 use paceline_pgwire::startup::{
     ACCEPT_ENCRYPTION, PACKET_BYTES_MAX, Packet, REFUSE_ENCRYPTION, Startup,
 };
-use paceline_pgwire::{Limits, Message, Piece, Reader};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Client, ClientStatements};
-use crate::auth::{Credential, Identity, Verdict};
+use crate::auth::Claim;
 use crate::buffer::{Inbox, Outbox};
 use crate::config::Mode;
 use crate::console;
@@ -67,7 +67,7 @@ enum Wish {
 }
 
 /// Why there will be no session.
-enum Failure {
+pub(super) enum Failure {
     /// Nobody is there any more, or nobody has to be told.
     Gone,
     Refused(Refusal),
@@ -235,18 +235,19 @@ impl Arrival {
         // What is wrong with the rest is told only to those who may come in.
         let settings = settings(&proxy.settings, &startup);
         self.inbox.consume(packet_bytes);
-        let verdict = proxy
-            .authenticator
-            .begin(&user, &proxy.means.random, self.outbox.buf());
-        let outcome = self.authenticate(verdict).await;
-        if let (Err(Failure::Refused(_)), Ok(peer)) = (&outcome, self.stream.peer_addr()) {
-            proxy.authenticator.note_refusal(&user, peer);
-        }
-        outcome?;
-        let identity = Identity {
-            user,
-            credential: Credential::None,
+        let encryption = self.encryption.take();
+        let claim = Claim {
+            user: &user,
+            database: &database,
+            peer: self.stream.peer_addr().map_err(|_| Failure::Gone)?,
+            common_name: encryption
+                .as_ref()
+                .and_then(|known| known.common_name.as_deref()),
+            is_encrypted: encryption.is_some(),
+            worker: self.worker.index,
         };
+        let binding = encryption.as_ref().and_then(|known| known.binding.clone());
+        let identity = self.log_in(claim, binding).await?;
         if console::is_meant(&config, &database) {
             return Ok(Wish::Console(console::rights(&config, &identity.user)?));
         }
@@ -276,28 +277,6 @@ impl Arrival {
         proxy.means.roster.add_client(origin, application)
     }
 
-    /// Talks until the client has proved who it is.
-    async fn authenticate(&mut self, mut verdict: Verdict) -> Result<(), Failure> {
-        let limits = Limits::authentication();
-        loop {
-            let login = match verdict {
-                Verdict::Welcome => return Ok(()),
-                Verdict::No(refusal) => return Err(refusal.into()),
-                Verdict::GoesOn(login) => login,
-            };
-            self.flush().await?;
-            let (body, len) = loop {
-                match Reader::default().next(&limits, self.inbox.bytes()) {
-                    Ok(Some(Piece::Message(message))) => break password(message)?,
-                    Ok(_) => self.fill(PACKET_BYTES_MAX).await?,
-                    Err(error) => return Err(Refusal::client_protocol(&error).into()),
-                }
-            };
-            verdict = login.step(&body, self.outbox.buf());
-            self.inbox.consume(len);
-        }
-    }
-
     async fn open_session(
         self,
         target: Arc<Target>,
@@ -324,7 +303,7 @@ impl Arrival {
         Session::new(self.worker, client).introduce().await
     }
 
-    async fn fill(&mut self, wanted: usize) -> Result<(), Failure> {
+    pub(super) async fn fill(&mut self, wanted: usize) -> Result<(), Failure> {
         let (inbox, stream, spares) = (&mut self.inbox, &mut self.stream, &self.worker.spares);
         match poll_fn(|context| inbox.poll_fill(stream, wanted, spares, context)).await {
             Ok(0) | Err(_) => Err(Failure::Gone),
@@ -337,7 +316,7 @@ impl Arrival {
         poll_fn(|context| outbox.poll_flush(stream, context)).await
     }
 
-    async fn flush(&mut self) -> Result<(), Failure> {
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         let (outbox, stream) = (&mut self.outbox, &mut self.stream);
         let flushed = poll_fn(|context| outbox.poll_flush(stream, context)).await;
         flushed.map_err(|_| Failure::Gone)
@@ -355,14 +334,6 @@ fn settings(
     startup: &Startup<'_>,
 ) -> Result<Arc<Settings>, Refusal> {
     table.of_startup(startup.parameters())
-}
-
-/// The body of an authentication message, and the bytes of the message.
-fn password(message: Message<'_>) -> Result<(Vec<u8>, usize), Failure> {
-    match message.tag() {
-        b'p' => Ok((message.body().to_vec(), message.frame().len())),
-        _ => Err(Failure::Gone),
-    }
 }
 
 fn text(bytes: &[u8]) -> String {

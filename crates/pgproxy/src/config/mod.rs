@@ -1,5 +1,6 @@
 //! What the proxy is told: plain values, parsed once.
 
+mod auth;
 mod database;
 mod limits;
 mod tls;
@@ -9,6 +10,7 @@ mod user;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+pub use auth::{AuthMethod, AuthQuery, ClientAuth};
 pub use database::{ANY, Database};
 pub use limits::Timeouts;
 pub use tls::{
@@ -93,6 +95,8 @@ pub struct Config {
     pub clients_max: usize,
     /// The longest statement text that is accepted, and the most that all named statements of one client may add up to.
     pub statement_bytes_max: usize,
+    /// How clients prove who they are.
+    pub client_auth: ClientAuth,
     /// What clients get that ask for TLS.
     pub client_tls: ClientTls,
     /// How long a client may take from its connection to its authentication.
@@ -139,6 +143,7 @@ impl Default for Config {
             client_statements_max: 10_000,
             clients_max: 10_000,
             statement_bytes_max: 64 * 1024 * 1024,
+            client_auth: ClientAuth::default(),
             client_tls: ClientTls::default(),
             login_timeout: Duration::from_secs(30),
             forward_trace_comment: false,
@@ -164,6 +169,15 @@ impl Config {
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
         let named = |wanted: &str| self.databases.iter().find(|found| found.name == wanted);
         named(name).or_else(|| named(ANY))
+    }
+
+    /// Whether nothing is known that clients could prove: then those who name the user of a URL without a password are let in.
+    pub(crate) fn is_open(&self) -> bool {
+        let asks = !matches!(self.client_auth.method, AuthMethod::Cert);
+        let knows_users = self.users.iter().any(|user| user.password.is_some())
+            || self.client_auth.userlist.is_some()
+            || self.client_auth.query().is_some();
+        asks && !knows_users
     }
 
     /// What holds for the user of this name.

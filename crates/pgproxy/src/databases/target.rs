@@ -76,7 +76,7 @@ impl TimeLimits {
 }
 
 impl TargetSettings {
-    pub(super) fn new(config: &Config, database: &Database, user: Option<&User>) -> Self {
+    pub(crate) fn new(config: &Config, database: &Database, user: Option<&User>) -> Self {
         let pooling = user.and_then(|user| user.pooling).or(database.pooling);
         Self {
             pooling: pooling.unwrap_or_default(),

@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 
 pub(crate) use acceptor::{Accepting, Acceptor};
 pub(crate) use connector::Connectors;
+pub(crate) use files::warn_if_readable_by_others;
 
 pub(crate) use handshake::handshake;
 pub(crate) use stream::TlsStream;

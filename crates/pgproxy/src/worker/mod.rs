@@ -111,7 +111,9 @@ impl Worker {
 
     fn round(&self, seen: &mut Vec<u64>) {
         if self.index == 0 {
-            self.proxy.databases.round(self.index, Instant::now());
+            let now = Instant::now();
+            self.proxy.databases.round(self.index, now);
+            self.proxy.authenticator.round(now);
             self.proxy.workers.balance(seen);
             self.proxy.means.roster.tick();
         }

@@ -5,6 +5,7 @@ mod databases;
 mod gateway;
 mod journal;
 mod log;
+mod login;
 mod postgres;
 mod top;
 
@@ -31,8 +32,15 @@ pub(super) struct Section {
     /// The top level has no name.
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    pub(super) keys: &'static [Key],
+    pub(super) keys: &'static [&'static [Key]],
     pub(super) arrays: &'static [&'static dyn Array],
+}
+
+impl Section {
+    /// Its keys, whichever file they are in.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
+        self.keys.iter().copied().flatten()
+    }
 }
 
 /// The sections in the order of the reference.
@@ -40,37 +48,37 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "",
         about: "What concerns the whole process.",
-        keys: top::KEYS,
+        keys: &[top::KEYS],
         arrays: &[],
     },
     Section {
         name: "gateway",
         about: "The HTTP half. It runs when `upstream` is set.",
-        keys: gateway::KEYS,
+        keys: &[gateway::KEYS],
         arrays: &[],
     },
     Section {
         name: "postgres",
         about: "The Postgres half. It runs when `url` or `url_file` is set, or there are `[[postgres.databases]]`.",
-        keys: postgres::KEYS,
+        keys: &[postgres::KEYS, login::KEYS],
         arrays: databases::ARRAYS,
     },
     Section {
         name: "journal",
         about: "What is remembered of requests and statements, and how much of it.",
-        keys: journal::KEYS,
+        keys: &[journal::KEYS],
         arrays: &[],
     },
     Section {
         name: "admin",
         about: "Health, metrics and `/api/v1`.",
-        keys: admin::KEYS,
+        keys: &[admin::KEYS],
         arrays: &[],
     },
     Section {
         name: "log",
         about: "The log on stderr.",
-        keys: log::KEYS,
+        keys: &[log::KEYS],
         arrays: &[],
     },
 ];
@@ -90,7 +98,7 @@ const DAY: u64 = 24 * HOUR;
 
 /// Every key of every section.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    SECTIONS.iter().flat_map(|section| section.keys)
+    SECTIONS.iter().flat_map(Section::keys)
 }
 
 /// Every array of tables.
