@@ -123,7 +123,7 @@ impl Proxy {
     /// Why there is no session. The proxy can be used all the same: it tries again for each client.
     pub async fn check(&self) -> Result<(), Unavailable> {
         let Some(main) = self.databases.main() else {
-            return Ok(());
+            return self.databases.reach().await;
         };
         let (server, settings) = (&main.server, main.settings());
         match self.config.mode {

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paceline_pgproxy::{ClientTls, ClientTlsMode, Config, DatabaseUrl};
+use paceline_pgproxy::{ClientTls, ClientTlsMode, Config, DatabaseUrl, Mode};
 use paceline_testkit::{Options, PrivatePostgres, RawPg, frame, options, wait_until};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -654,4 +654,28 @@ fn encrypted_clients_and_connections_move_between_workers() {
         })
         .collect();
     assert_eq!(pids.len(), 1, "all of them used the one connection");
+}
+
+#[test]
+fn observed_clients_log_in_at_a_server_behind_tls() {
+    let authority = Authority::new();
+    let server = paceline_testkit::scram_postgres("pw");
+    encrypt(&server, &authority.sign("server", LOCAL), None);
+    let pair = authority.sign("proxy", LOCAL);
+    let rig = Rig::before(server, |config| {
+        let url = format!(
+            "postgres://postgres@127.0.0.1:{}/postgres?sslmode=require",
+            config.databases[0].url.port
+        );
+        config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
+        config.mode = Mode::Observe;
+        config.client_tls.certificate = Some(pair.certificate);
+        config.client_tls.key = Some(pair.key);
+    });
+    // libpq would not even go on if it were offered what it cannot have in the clear.
+    let clear = [("PGSSLMODE", "disable")];
+    assert_eq!(psql(&rig, &clear, IS_ENCRYPTED).unwrap().trim(), "t");
+    // Encrypted twice, there is nothing that a login could be bound to.
+    let twice = [("PGSSLMODE", "require"), ("PGCHANNELBINDING", "disable")];
+    assert_eq!(psql(&rig, &twice, IS_ENCRYPTED).unwrap().trim(), "t");
 }

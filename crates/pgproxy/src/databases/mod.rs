@@ -23,8 +23,8 @@ pub(crate) use tally::Totals;
 pub(crate) use target::{Target, TargetSettings};
 
 use crate::auth::{Credential, Identity};
-use crate::config::{Config, Database};
-use crate::error::Refusal;
+use crate::config::{Config, Database, Mode};
+use crate::error::{Refusal, Unavailable};
 use crate::means::Means;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -112,11 +112,14 @@ impl Databases {
         inner.shared.admit(&config, database, user)
     }
 
-    /// The target of the main database for its own role.
+    /// The target of the main database for its own role. None when each client will be a role of its own.
     pub(crate) fn main(&self) -> Option<Arc<Target>> {
         let mut inner = self.lock();
         let config = Arc::clone(&inner.config);
         let main = &config.databases[0];
+        if config.mode == Mode::Transaction && !main.url.names_user && !config.is_open() {
+            return None;
+        }
         let (name, url) = (&main.url.database, &main.url);
         let name = if main.name == crate::config::ANY {
             name
@@ -129,6 +132,16 @@ impl Databases {
         };
         let target = self.get(&mut inner, &config, main, name, &identity);
         target.ok()
+    }
+
+    /// Looks whether the main database's server is there, when nobody's role is known yet.
+    pub(crate) async fn reach(&self) -> Result<(), Unavailable> {
+        let config = self.config();
+        let main = &config.databases[0];
+        let (neutral, means) = (Arc::clone(&self.neutral), Arc::clone(&self.means));
+        let server = Server::new(main.url.clone(), Credential::None, neutral, means);
+        let settings = TargetSettings::new(&config, main, None);
+        server.connect_in_time(&settings).await.map(drop)
     }
 
     fn get(

@@ -1,6 +1,7 @@
 //! Observe mode: each client has a server connection of its own, from its startup packet to its end, and every byte passes
 //! as it came, authentication included. The [`tap`] only reads along.
 
+mod offer;
 mod tap;
 
 use std::future::poll_fn;
@@ -20,6 +21,7 @@ use crate::databases::Target;
 use crate::error::Refusal;
 use crate::proxy::Proxy;
 use crate::stream::Stream;
+use offer::Offer;
 use tap::Tap;
 
 /// How long a last word, or a cancel request, may take.
@@ -33,6 +35,7 @@ struct Relay {
     server_in: Inbox,
     server_out: Outbox,
     tap: Tap,
+    offer: Offer,
     _counted: Counted,
     is_client_closed: bool,
     is_server_closed: bool,
@@ -87,6 +90,7 @@ pub(crate) async fn run(mut arrival: Arrival, packet_bytes: usize) {
         ),
         _counted: Counted::new(target),
         arrival,
+        offer: Offer::new(server.tls().is_some()),
         server,
         server_in: Inbox::default(),
         server_out,
@@ -162,6 +166,7 @@ impl Relay {
             inbox,
             outbox,
             seat,
+            worker,
             ..
         } = &mut self.arrival;
         if !self.server_out.is_backed_up() {
@@ -171,9 +176,19 @@ impl Relay {
         }
         if !outbox.is_backed_up() {
             let before = self.tap.transactions();
-            let count = self.tap.read_server(self.server_in.bytes());
-            outbox.put(&self.server_in.bytes()[..count]);
-            self.server_in.consume(count);
+            let limits = &worker.proxy.server_limits;
+            match self.offer.replace(limits, self.server_in.bytes()) {
+                Some((instead, count)) => {
+                    self.tap.read_server(&instead);
+                    outbox.put(&instead);
+                    self.server_in.consume(count);
+                }
+                None => {
+                    let count = self.tap.read_server(self.server_in.bytes());
+                    outbox.put(&self.server_in.bytes()[..count]);
+                    self.server_in.consume(count);
+                }
+            }
             (before..self.tap.transactions()).for_each(|_| seat.count_transaction());
         }
     }
