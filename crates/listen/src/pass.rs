@@ -88,7 +88,7 @@ impl Lines {
     ///
     /// # Errors
     /// Those of the system call, a time-out among them; a line that is too long or no text.
-    pub fn next(&mut self) -> io::Result<Option<String>> {
+    pub fn receive_line(&mut self) -> io::Result<Option<String>> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.read.drain(..=end).collect();
@@ -168,17 +168,20 @@ mod tests {
         let addresses: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
         drop(listeners);
         for (number, address) in addresses.into_iter().enumerate() {
-            assert_eq!(to.next().unwrap().unwrap(), format!("socket {number}"));
+            assert_eq!(
+                to.receive_line().unwrap().unwrap(),
+                format!("socket {number}")
+            );
             let listener = TcpListener::from(to.descriptor().unwrap());
             assert_eq!(listener.local_addr().unwrap(), address);
             let client = std::net::TcpStream::connect(address).unwrap();
             let (_, peer) = listener.accept().unwrap();
             assert_eq!(peer, client.local_addr().unwrap());
         }
-        assert_eq!(to.next().unwrap().as_deref(), Some("end"));
+        assert_eq!(to.receive_line().unwrap().as_deref(), Some("end"));
         assert!(to.descriptor().is_none());
         drop(from);
-        assert_eq!(to.next().unwrap(), None);
+        assert_eq!(to.receive_line().unwrap(), None);
     }
 
     #[test]
@@ -186,13 +189,19 @@ mod tests {
         let (from, mut to) = pair();
         (&from.stream).write_all(b"half").unwrap();
         drop(from);
-        assert_eq!(to.next().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            to.receive_line().unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
 
         let (from, mut to) = pair();
         let writer = std::thread::spawn(move || {
             let _ = (&from.stream).write_all(&vec![b'x'; 4 * LINE_BYTES_MAX]);
         });
-        assert_eq!(to.next().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            to.receive_line().unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         drop(to);
         writer.join().unwrap();
     }

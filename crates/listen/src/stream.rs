@@ -29,7 +29,7 @@ pub fn tune(stream: &TcpStream) {
 
 /// Ends a connection whose peer does not acknowledge what it was sent for this long. Where the system cannot do that, its own
 /// patience holds.
-pub fn give_up_after(stream: &TcpStream, limit: std::time::Duration) {
+pub fn give_up_after(stream: &TcpStream, limit: Duration) {
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(limit));
     #[cfg(not(target_os = "linux"))]

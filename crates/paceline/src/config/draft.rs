@@ -164,7 +164,7 @@ impl Draft {
             observe,
             ..self.gateway
         });
-        let postgres = (!databases.is_empty()).then(|| paceline_pgproxy::Config {
+        let postgres = (!databases.is_empty()).then_some(paceline_pgproxy::Config {
             databases,
             users,
             workers: self.workers,

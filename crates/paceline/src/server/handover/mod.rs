@@ -75,7 +75,7 @@ fn send(lines: &mut Lines, message: &Message) -> io::Result<()> {
 
 /// The next message; none when the other end has closed.
 fn next(lines: &mut Lines) -> io::Result<Option<Message>> {
-    let line = lines.next()?;
+    let line = lines.receive_line()?;
     Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
 }
 
