@@ -324,6 +324,14 @@ impl Refusal {
         .hint("Connect again.")
     }
 
+    pub(crate) fn unread_notifications() -> Self {
+        Self::new(
+            SqlState(*b"53400"),
+            "terminating connection: more than 1 MiB of notifications waits for a client that does not read",
+        )
+        .hint("Read while the connection is idle; after connecting again, look what has happened meanwhile.")
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::new(
             SqlState::ADMIN_SHUTDOWN,

@@ -17,6 +17,7 @@ mod databases;
 mod error;
 mod hashing;
 mod means;
+mod notify;
 mod observe;
 mod pool;
 mod proxy;

@@ -175,6 +175,14 @@ fn a_server_that_swallows_everything_is_given_up_in_time() {
         "{took:?}"
     );
     wait_until(PATIENCE, || serving.proxy.pools()[0].opening == 0);
+
+    // Before the first attempt has come to its end, nobody is told that connections were in use.
+    let serving = quick(&fake.url(), |config| {
+        config.connect_timeout = Duration::from_secs(3);
+    });
+    let (sqlstate, took) = try_login(serving.port);
+    assert_eq!(sqlstate.as_deref(), Some("08001"));
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]
@@ -256,8 +264,20 @@ fn after_a_fail_over_writes_reach_the_new_primary() {
     clients.iter_mut().for_each(|client| {
         client.query("COMMIT");
     });
-    set_read_only(&one, "on");
     set_read_only(&two, "off");
+    set_read_only(&one, "on");
+    // Sessions that are open hear of it one after the other.
+    wait_until(PATIENCE, || {
+        let mut values = clients.iter_mut().map(|client| {
+            client.query("BEGIN");
+            client.value("SHOW default_transaction_read_only")
+        });
+        let have_heard = values.by_ref().filter(|value| value == "on").count() == 3;
+        clients.iter_mut().for_each(|client| {
+            client.query("COMMIT");
+        });
+        have_heard
+    });
     // The first write finds out; from the next transaction on, everybody is at the new primary.
     assert_eq!(
         sqlstates(&clients[0].query("INSERT INTO t VALUES (1)")),

@@ -12,15 +12,14 @@ use support::{PATIENCE, Rig, sqlstates};
 
 /// A rig with a second database, which clients call `other`.
 fn two_databases(change: impl FnOnce(&mut Config)) -> Rig {
-    let rig = Rig::with(|config| {
+    Rig::with(|config| {
         let other = Database {
             name: "other".into(),
             ..config.databases[0].clone()
         };
         config.databases.push(other);
         change(config);
-    });
-    rig
+    })
 }
 
 fn client_of(rig: &Rig, database: &str) -> RawPg {

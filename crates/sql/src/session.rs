@@ -18,6 +18,8 @@ pub struct SessionFacts {
     pub leaves: SessionState,
     /// What it may take away.
     pub takes: SessionState,
+    /// The channels of `UNLISTEN`; none is all of them.
+    pub unlistens: Vec<Option<Box<str>>>,
     /// `DISCARD ALL`.
     pub discards_all: bool,
 }

@@ -18,6 +18,7 @@ use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;
 use crate::databases::{Admission, Target};
 use crate::roster::ListedClient;
+use crate::notify::Subscriptions;
 use crate::settings::Settings;
 use crate::stream::{DetachedStream, Stream};
 use crate::worker::Seat;
@@ -32,6 +33,8 @@ pub(crate) struct Client<S = Stream> {
     pub(crate) target: Arc<Target>,
     /// Its place among the clients of its database and of its user.
     pub(crate) admission: Admission,
+    /// What it listens to, on the connection that listens for all.
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
     pub(crate) statements: ClientStatements,
     /// What its startup packet asks for.
     pub(crate) startup: Arc<Settings>,
@@ -61,6 +64,7 @@ impl<S> Client<S> {
             reader: self.reader,
             target: self.target,
             admission: self.admission,
+            subscriptions: self.subscriptions,
             statements: self.statements,
             startup: self.startup,
             settings: self.settings,

@@ -293,6 +293,7 @@ impl Arrival {
             reader: Reader::default(),
             target,
             admission,
+            subscriptions: None,
             statements: ClientStatements::default(),
             startup: Arc::clone(&settings),
             settings,

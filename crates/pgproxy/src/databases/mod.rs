@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(crate) use opening::Attempt;
 pub use reload::Changes;
 pub(crate) use shared::Admission;
 pub(crate) use tally::Totals;

@@ -59,7 +59,8 @@ impl Target {
         }
     }
 
-    async fn attempt(&self, worker: usize) -> Attempt {
+    /// Opens a connection, unless this is not the time for it.
+    pub(crate) async fn attempt(&self, worker: usize) -> Attempt {
         let settings = self.settings();
         // Longer than an attempt may take: nobody else begins one beside it.
         let limit = settings.connect_timeout + Duration::from_secs(1);
@@ -108,8 +109,10 @@ impl Target {
     }
 }
 
-enum Attempt {
+/// What came of an attempt to open a connection.
+pub(crate) enum Attempt {
     Opened(Opened),
+    /// Not now, but perhaps after this time.
     Wait(Duration),
     Refused(Arc<Unavailable>),
 }

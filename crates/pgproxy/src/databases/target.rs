@@ -10,6 +10,7 @@ use super::doubt::Doubt;
 use super::tally::{Periods, Tally, Totals};
 use crate::auth::Credential;
 use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
+use crate::notify::Hub;
 use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
 use crate::server::{Circuit, Opened, Reported, Server};
 use crate::session::Doing;
@@ -27,6 +28,7 @@ pub(crate) struct Target {
     pub(crate) pool: Arc<Pool<Opened>>,
     pub(crate) server: Server,
     pub(crate) circuit: Circuit,
+    pub(crate) hub: Hub,
     settings: Mutex<Arc<TargetSettings>>,
     time_limits: TimeLimits,
     pub(super) doubt: Doubt,
@@ -123,6 +125,7 @@ impl Target {
             pool: Pool::new(settings.limits, budgets, Clock::System),
             server,
             circuit: Circuit::default(),
+            hub: Hub::default(),
             time_limits: TimeLimits::new(&settings.timeouts),
             settings: Mutex::new(Arc::new(settings)),
             doubt: Doubt::default(),
@@ -169,6 +172,7 @@ impl Target {
         let is_elsewhere = self.server.change(url, credential);
         if is_elsewhere {
             self.pool.retire();
+            self.hub.reconnect();
         }
         self.pool.set_limits(settings.limits);
         self.time_limits.set(&settings.timeouts);

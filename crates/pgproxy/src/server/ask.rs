@@ -63,7 +63,7 @@ impl ServerConnection {
 }
 
 /// The bytes of the message at the beginning, or of its header as long as that is not there.
-fn frame_len(inbox: &Inbox) -> io::Result<usize> {
+pub(crate) fn frame_len(inbox: &Inbox) -> io::Result<usize> {
     match Limits::backend().header(inbox.bytes()).map_err(garbled)? {
         Some(header) if header.frame_len() <= MESSAGE_BYTES_MAX => Ok(header.frame_len()),
         Some(_) => Err(io::Error::other("the server's answer is too long")),
@@ -71,7 +71,7 @@ fn frame_len(inbox: &Inbox) -> io::Result<usize> {
     }
 }
 
-fn first_value(row: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn first_value(row: &[u8]) -> Option<Vec<u8>> {
     let length: [u8; 4] = row.get(2..6)?.try_into().ok()?;
     let length = usize::try_from(i32::from_be_bytes(length)).ok()?;
     row.get(6..6 + length).map(<[u8]>::to_vec)

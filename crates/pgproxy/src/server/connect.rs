@@ -69,6 +69,12 @@ impl Server {
         }
     }
 
+    /// It has not let us in for so long.
+    pub(crate) fn is_late(&self, limit: Duration) -> Unavailable {
+        let place = place(&self.lock().url);
+        Unavailable::Timeout { place, limit }
+    }
+
     /// It may be elsewhere: names are resolved anew.
     pub(crate) fn doubt(&self) {
         self.hosts.doubt();

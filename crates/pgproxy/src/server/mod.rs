@@ -10,6 +10,7 @@ mod hosts;
 mod prepared;
 mod resolve;
 
+pub(crate) use ask::{first_value, frame_len};
 pub(crate) use circuit::{Circuit, Turn};
 pub(crate) use connect::{Opened, Server};
 pub(crate) use connection::{CancelKey, Reported, Reset, ServerConnection, Status};

@@ -191,6 +191,10 @@ pub(super) enum Purpose {
     Client,
     /// To bring the settings in line.
     SetUp,
+    /// To know to what the connection listens.
+    Channels,
+    /// To make it listen to nothing more.
+    Unlisten,
     /// To make the session as new.
     Reset,
     /// To find out what has become of the session.

@@ -83,7 +83,8 @@ impl Session {
     }
 
     fn doing(&self) -> Doing {
-        if self.leaving.is_some() || self.is_setting_up || self.is_resetting {
+        let is_ours = self.is_setting_up || self.is_resetting || self.listening.is_moving();
+        if self.leaving.is_some() || is_ours {
             return Doing::Other;
         }
         match &self.server {

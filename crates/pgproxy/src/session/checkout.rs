@@ -209,9 +209,14 @@ impl Session {
     fn why_not(&self, target: &Target, since: Instant) -> Refusal {
         let counters = &target.pool.counters;
         counters.wait_timeouts.fetch_add(1, Relaxed);
+        let (waited, full) = (since.elapsed(), target.fullness());
         match target.circuit.reason() {
-            Some(reason) => Refusal::unavailable(&reason).after(since.elapsed()),
-            None => Refusal::wait_timeout(since.elapsed(), &target.fullness()),
+            Some(reason) => Refusal::unavailable(&reason).after(waited),
+            // The first attempt has not come to its end yet.
+            None if full.open == 0 && full.opening > 0 => {
+                Refusal::unavailable(&target.server.is_late(waited))
+            }
+            None => Refusal::wait_timeout(waited, &full),
         }
     }
 

@@ -35,6 +35,7 @@ mod checkout;
 mod deallocate;
 mod expect;
 mod forward;
+mod listen;
 mod named;
 mod prepare;
 mod read;
@@ -59,6 +60,7 @@ use paceline_sql::Statement;
 use tokio::time::Sleep;
 
 use alarm::Alarm;
+use listen::Listening;
 
 pub(crate) use account::{Due, Note, Ran, Run, begin_next, hash_parameters};
 pub(crate) use alarm::Doing;
@@ -142,6 +144,7 @@ pub(crate) struct Session {
     /// Batches and queries that were answered.
     answered: u64,
     alarm: Alarm,
+    listening: Listening,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +225,7 @@ impl Session {
             leaving: None,
             answered: 0,
             alarm: Alarm::default(),
+            listening: Listening::default(),
         }
     }
 

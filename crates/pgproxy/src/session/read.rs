@@ -65,6 +65,7 @@ impl Session {
             || self.is_setting_up && !self.may_ride
             || self.is_resetting
             || self.is_surveying
+            || self.listening.is_moving()
             || self.server.as_ref().is_some_and(|server| {
                 server.outbox.is_backed_up() || server.expect.len() >= DUE_MAX
             })

@@ -32,6 +32,7 @@ impl Session {
             return;
         }
         self.portals.end_transaction();
+        self.settle_unlistens();
         if self.leaving.is_some() {
             return self.leave_nothing_behind();
         }
@@ -64,7 +65,10 @@ impl Session {
             server.prepared.condemn_misread();
         }
         if server.is_pinned() {
-            return self.stay();
+            if !self.move_channels() {
+                self.stay();
+            }
+            return;
         }
         match server.reset {
             Reset::None => self.detach(),
@@ -114,6 +118,7 @@ impl Session {
         (self.copy, self.is_held) = (Copy::No, false);
         (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
         (self.is_surveying, self.was_discarded) = (false, false);
+        self.listening.stop();
         if let Some(mut lease) = self.server.take() {
             lease.inbox.shrink();
             lease.outbox.shrink();
@@ -219,6 +224,7 @@ impl Session {
         (self.copy, self.is_held) = (Copy::No, false);
         (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
         (self.is_surveying, self.was_discarded) = (false, false);
+        self.listening.stop();
         self.stop_passing();
         if is_over {
             return Err(if in_message {

@@ -104,6 +104,7 @@ impl Session {
         if facts.discards_all {
             return self.discarded();
         }
+        self.listening.unlisten(&facts.unlistens);
         let lasting = || facts.settings.iter().filter(|change| !change.is_local);
         let is_reset = act.is_alone && is_query && lasting().all(|change| change.is_reset);
         let mut doings = self.doings.take().unwrap_or_default();
@@ -152,6 +153,7 @@ impl Session {
         self.client.settings = Arc::clone(&self.client.startup);
         self.doings = None;
         self.was_discarded = true;
+        self.forget_subscriptions();
         if let Some(server) = &mut self.server {
             server.reset = Reset::None;
             server.pin(server.pinned() & SessionState::HIDDEN);

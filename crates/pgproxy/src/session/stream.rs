@@ -85,7 +85,12 @@ impl Session {
         };
         let mut retries = false;
         let (is_forwarded, step) = match tag {
-            b'N' | b'A' => (!self.is_internal(), None),
+            b'N' => (!self.is_internal(), None),
+            // They come between transactions, when it is our turn, too.
+            b'A' => {
+                self.hear(bytes);
+                (true, None)
+            }
             b'S' => (self.report(body)?, None),
             b'E' => {
                 let fields = ErrorFields::prefix(body);
@@ -167,6 +172,9 @@ impl Session {
 
     /// A message that answers the head of the queue. Says whether the client gets it.
     fn expected(&mut self, tag: u8, body: &[u8], step: &Step) -> Result<bool, Lost> {
+        if tag == b'D' && self.channel_row(body) {
+            return Ok(false);
+        }
         let Some(server) = &mut self.server else {
             return Ok(false);
         };
@@ -184,6 +192,9 @@ impl Session {
                 let rows = complete.rows().unwrap_or(0);
                 if let Some(head) = server.expect.head() {
                     head.note.run.rows += rows;
+                }
+                if complete.tag == b"ROLLBACK" {
+                    self.listening.roll_back();
                 }
                 heed_command(server, &mut self.client.statements, complete.tag, step.fate);
             }
@@ -269,6 +280,8 @@ impl Session {
         match note.purpose {
             Purpose::Client => {}
             Purpose::Survey => self.surveyed(),
+            Purpose::Channels => self.channels_known(),
+            Purpose::Unlisten => self.unlistened(),
             Purpose::SetUp => self.set_up_done(),
             Purpose::Reset => self.reset_done(),
         }

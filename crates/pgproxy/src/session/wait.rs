@@ -26,6 +26,8 @@ enum Event {
     Woken,
     /// The console has sent the client away.
     Killed,
+    /// Something about what the client listens to.
+    Hub,
     /// The time for a farewell is over.
     TooLate,
     /// The client has done this for longer than it may.
@@ -35,6 +37,7 @@ enum Event {
 impl Session {
     /// Sends what is to be sent and waits for something to come.
     pub(super) async fn wait(&mut self, reads_client: bool) -> Result<(), End> {
+        self.deliver_notifications()?;
         self.set_alarm();
         let mut polls = 0;
         let event = poll_fn(|context| {
@@ -55,6 +58,10 @@ impl Session {
         match event {
             Event::Client | Event::Written | Event::Woken => Ok(()),
             Event::ClientClosed => self.leave(),
+            Event::Hub => {
+                self.heed_hub();
+                Ok(())
+            }
             Event::Overdue(doing) => self.ring(doing),
             Event::Killed => Err(End::Told(Refusal::killed())),
             Event::ClientGone | Event::TooLate => Err(End::Gone),
@@ -83,6 +90,7 @@ impl Session {
 
     fn poll_event(&mut self, reads_client: bool, context: &mut Context<'_>) -> Poll<Event> {
         match self.poll_peers(reads_client, context) {
+            Poll::Pending if self.poll_hub(context).is_ready() => Poll::Ready(Event::Hub),
             Poll::Pending => self.alarm.poll(context).map(Event::Overdue),
             ready => ready,
         }

@@ -171,8 +171,10 @@ fn session(node: &NodeEnum, reader: &mut Reader<'_>) -> Option<Single> {
             session.leave(State::LISTEN);
             ("LISTEN", None)
         }
-        NodeEnum::UnlistenStmt(_) => {
+        NodeEnum::UnlistenStmt(statement) => {
             session.take(State::LISTEN);
+            let name = Some(&*statement.conditionname).filter(|name| !name.is_empty());
+            session.facts_mut().unlistens.push(name.map(Into::into));
             ("UNLISTEN", None)
         }
         NodeEnum::LoadStmt(_) => {
