@@ -25,6 +25,8 @@ pub(super) enum Field<D: 'static = Draft> {
     SmallCount(At<u32, D>, RangeInclusive<u32>),
     /// The range is in milliseconds.
     Duration(At<Duration, D>, RangeInclusive<u64>),
+    /// A duration that need not be set.
+    OptionalDuration(At<Option<Duration>, D>, RangeInclusive<u64>),
     /// In bytes.
     Size(At<usize, D>, RangeInclusive<usize>),
     Address(At<SocketAddr, D>),
@@ -86,6 +88,9 @@ impl<D: 'static> Field<D> {
             Self::OptionalCount(at, _) => at(draft).map(|count| count.to_string()),
             Self::SmallCount(at, _) => Some(at(draft).to_string()),
             Self::Duration(at, _) => Some(quoted(&units::show_duration(*at(draft)))),
+            Self::OptionalDuration(at, _) => {
+                at(draft).map(|duration| quoted(&units::show_duration(duration)))
+            }
             Self::Size(at, _) => Some(quoted(&units::show_size(*at(draft) as u64))),
             Self::Address(at) => Some(quoted(&at(draft).to_string())),
             Self::Path(at) => at(draft)
@@ -111,7 +116,7 @@ impl<D: 'static> Field<D> {
             Self::SmallCount(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
-            Self::Duration(..) => units::DURATION_FORM.to_owned(),
+            Self::Duration(..) | Self::OptionalDuration(..) => units::DURATION_FORM.to_owned(),
             Self::Size(..) => units::SIZE_FORM.to_owned(),
             Self::Address(_) => ADDRESS_FORM.to_owned(),
             Self::Path(_) => "the path of a file".to_owned(),
@@ -132,7 +137,7 @@ impl<D: 'static> Field<D> {
                 format!("number, {} to {}", range.start(), range.end())
             }
             Self::SmallCount(_, range) => format!("number, {} to {}", range.start(), range.end()),
-            Self::Duration(_, range) => {
+            Self::Duration(_, range) | Self::OptionalDuration(_, range) => {
                 format!(
                     "duration, {} to {}",
                     shown_millis(range.start()),
@@ -160,6 +165,7 @@ impl<D: 'static> Field<D> {
             Self::SmallCount(at, range) => *at(draft) = self.number(input, range)?,
             Self::OptionalCount(at, range) => *at(draft) = Some(self.number(input, range)?),
             Self::Duration(at, range) => *at(draft) = self.duration(input, range)?,
+            Self::OptionalDuration(at, range) => *at(draft) = Some(self.duration(input, range)?),
             Self::Size(at, range) => {
                 let bytes = units::parse_size(self.with_unit(input)?)?;
                 *at(draft) = usize::try_from(bytes)

@@ -37,6 +37,10 @@ pub(super) async fn run(target: Arc<Target>, worker: usize) {
                         "The connection that listens was lost; it is opened again."
                     );
                     hub.lose(&notice());
+                    // A server that takes connections and refuses LISTEN (a standby) is not to be asked without end.
+                    if listening.is_empty() {
+                        sleep(REFUSED_PAUSE).await;
+                    }
                 }
             }
         }

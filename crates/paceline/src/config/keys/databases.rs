@@ -3,7 +3,7 @@
 use paceline_pgproxy::{ANY, Pooling};
 
 use super::postgres::DATABASE_FORM;
-use super::{Key, key};
+use super::{DAY, Key, key};
 use crate::config::database::{DATABASES, DatabaseDraft, Place, USERS, UserDraft};
 use crate::config::field::{Field, Text};
 use crate::config::rows::{Array, Rows};
@@ -109,6 +109,24 @@ const DATABASE_KEYS: &[Key<DatabaseDraft>] = &[
         default_text: Some("`\"transaction\"`"),
         about: "How long a client keeps its server connection: for a `transaction`, or for its whole `session`.",
     },
+    Key {
+        path: "statement_timeout",
+        field: Field::OptionalDuration(|row: &mut DatabaseDraft| &mut row.database.statement_timeout, 0..=30 * DAY),
+        default_text: Some("`postgres.statement_timeout`"),
+        about: "How long a statement may take before it is cancelled; 0 is as long as it takes.",
+    },
+    Key {
+        path: "idle_in_transaction_timeout",
+        field: Field::OptionalDuration(|row: &mut DatabaseDraft| &mut row.database.idle_in_transaction_timeout, 0..=30 * DAY),
+        default_text: Some("`postgres.idle_in_transaction_timeout`"),
+        about: "How long a client may do nothing with a transaction open; 0 is for ever.",
+    },
+    Key {
+        path: "client_idle_timeout",
+        field: Field::OptionalDuration(|row: &mut DatabaseDraft| &mut row.database.client_idle_timeout, 0..=30 * DAY),
+        default_text: Some("`postgres.client_idle_timeout`"),
+        about: "How long a client may do nothing outside of a transaction; 0 is for ever.",
+    },
 ];
 
 const USER_KEYS: &[Key<UserDraft>] = &[
@@ -186,6 +204,24 @@ const USER_KEYS: &[Key<UserDraft>] = &[
         ),
         default_text: Some("that of the database"),
         about: "How long the user's clients keep their server connections.",
+    },
+    Key {
+        path: "statement_timeout",
+        field: Field::OptionalDuration(|row: &mut UserDraft| &mut row.user.statement_timeout, 0..=30 * DAY),
+        default_text: Some("that of the database"),
+        about: "How long a statement may take before it is cancelled; 0 is as long as it takes.",
+    },
+    Key {
+        path: "idle_in_transaction_timeout",
+        field: Field::OptionalDuration(|row: &mut UserDraft| &mut row.user.idle_in_transaction_timeout, 0..=30 * DAY),
+        default_text: Some("that of the database"),
+        about: "How long a client may do nothing with a transaction open; 0 is for ever.",
+    },
+    Key {
+        path: "client_idle_timeout",
+        field: Field::OptionalDuration(|row: &mut UserDraft| &mut row.user.client_idle_timeout, 0..=30 * DAY),
+        default_text: Some("that of the database"),
+        about: "How long a client may do nothing outside of a transaction; 0 is for ever.",
     },
 ];
 
