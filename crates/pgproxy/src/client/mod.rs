@@ -17,8 +17,8 @@ pub(crate) use statements::{ClientStatements, Prepared, Source, StatementId, Sta
 use crate::buffer::{Inbox, Outbox};
 use crate::cancel::Cancelable;
 use crate::databases::{Admission, Target};
-use crate::roster::ListedClient;
 use crate::notify::Subscriptions;
+use crate::roster::ListedClient;
 use crate::settings::Settings;
 use crate::stream::{DetachedStream, Stream};
 use crate::worker::Seat;
