@@ -198,7 +198,7 @@ fn compare(form: impl Fn(&str) -> Vec<u8>) {
 
 #[test]
 fn settings_are_each_clients_own_in_simple_queries() {
-    compare(|sql| frame::query(sql));
+    compare(frame::query);
 }
 
 #[test]

@@ -92,6 +92,20 @@ pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Resul
         let series = pools.iter().map(|pool| (labels(pool), of(pool) as f64));
         sheet.counters(&family(name, help), series)?;
     }
+    let pins = pools.iter().flat_map(|pool| {
+        pool.pins_total.map(|(reason, count)| {
+            let mut labels = labels(pool);
+            labels.push(("reason", reason.to_owned()));
+            (labels, count as f64)
+        })
+    });
+    sheet.counters(
+        &family(
+            "paceline_pool_pins",
+            "Times that a client began to keep its server connection",
+        ),
+        pins,
+    )?;
     let wait = seconds(
         "paceline_pool_wait_duration",
         "How long those clients waited that did not get a server connection at once",
