@@ -510,11 +510,6 @@ fn what_cannot_be_replayed_ties_a_client_until_it_is_gone() {
             "++-+-",
         ),
         (
-            "listen",
-            &["LISTEN c", "LISTEN d", "UNLISTEN c", "UNLISTEN *"],
-            "+++-",
-        ),
-        (
             "hidden",
             &["SELECT setseed(0.5)", "SELECT 1", "DISCARD ALL"],
             "+++",
