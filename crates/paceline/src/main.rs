@@ -18,6 +18,9 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Thousands of idle clients are to cost kilobytes: huge pages round what is used up to two megabytes at a time. Where the
+    // kernel has none, none have to be forbidden.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let cli = commands::Cli::parse();
     match cli.command.run() {
         Ok(code) => code,

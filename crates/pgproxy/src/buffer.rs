@@ -23,21 +23,24 @@ const SPARES_MAX: usize = 64;
 /// without asking the allocator.
 #[derive(Default)]
 pub(crate) struct Spares {
-    /// Initialised to its end.
-    filled: RefCell<Vec<Vec<u8>>>,
-    empty: RefCell<Vec<Vec<u8>>>,
+    incoming: RefCell<Vec<Box<Incoming>>>,
+    outgoing: RefCell<Vec<Box<Outgoing>>>,
 }
 
-fn put_aside(spares: &RefCell<Vec<Vec<u8>>>, memory: Vec<u8>) {
+fn put_aside<T>(spares: &RefCell<Vec<T>>, memory: T, bytes: usize) {
     let mut spares = spares.borrow_mut();
-    if spares.len() < SPARES_MAX && memory.capacity() <= BULK_BYTES * 2 {
+    if spares.len() < SPARES_MAX && bytes <= BULK_BYTES * 2 {
         spares.push(memory);
     }
 }
 
-/// Bytes that have come. The memory is always initialised, so that reading into it needs no unsafe code.
+/// Bytes that have come. One word large while there are none.
 #[derive(Default)]
-pub(crate) struct Inbox {
+pub(crate) struct Inbox(Option<Box<Incoming>>);
+
+/// The memory is always initialised, so that reading into it needs no unsafe code.
+#[derive(Default)]
+struct Incoming {
     memory: Vec<u8>,
     start: usize,
     end: usize,
@@ -46,23 +49,31 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// What is there.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.end]
+        match &self.0 {
+            Some(incoming) => &incoming.memory[incoming.start..incoming.end],
+            None => &[],
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.end - self.start
+        match &self.0 {
+            Some(incoming) => incoming.end - incoming.start,
+            None => 0,
+        }
     }
 
     /// Drops the first bytes.
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len());
-        self.start += count;
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+        if let Some(incoming) = &mut self.0 {
+            incoming.start += count;
+            if incoming.start == incoming.end {
+                (incoming.start, incoming.end) = (0, 0);
+            }
         }
     }
 
@@ -70,37 +81,53 @@ impl Inbox {
     pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         let mut memory = bytes.to_vec();
         memory.extend_from_slice(self.bytes());
-        (self.start, self.end) = (0, memory.len());
-        self.memory = memory;
+        let (start, end) = (0, memory.len());
+        self.0 = Some(Box::new(Incoming { memory, start, end }));
     }
 
     /// Puts the memory aside for others when nothing is in it.
     pub(crate) fn release(&mut self, spares: &Spares) {
-        if self.is_empty() && !self.memory.is_empty() {
-            put_aside(&spares.filled, std::mem::take(&mut self.memory));
+        if self.is_empty()
+            && let Some(incoming) = self.0.take()
+        {
+            let bytes = incoming.memory.len();
+            put_aside(&spares.incoming, incoming, bytes);
         }
     }
 
     /// Gives memory above the usual back when nothing is in it.
     pub(crate) fn shrink(&mut self) {
-        if self.is_empty() && self.memory.len() > BULK_BYTES {
-            *self = Self::default();
-        }
-    }
-
-    /// Takes memory that somebody else has put aside.
-    fn borrow(&mut self, spares: &Spares) {
-        if self.memory.is_empty()
-            && let Some(memory) = spares.filled.borrow_mut().pop()
+        if self.is_empty()
+            && let Some(incoming) = &self.0
+            && incoming.memory.len() > BULK_BYTES
         {
-            self.memory = memory;
+            self.0 = None;
         }
     }
 
+    /// Reads once. Ready with 0 when the peer has closed its side. Memory is taken only when there is something to read.
+    pub(crate) fn poll_fill(
+        &mut self,
+        stream: &mut Stream,
+        wanted: usize,
+        spares: &Spares,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.0.is_none() {
+            ready!(stream.poll_read_ready(context))?;
+        }
+        let incoming = self
+            .0
+            .get_or_insert_with(|| spares.incoming.borrow_mut().pop().unwrap_or_default());
+        incoming.poll_fill(stream, wanted, context)
+    }
+}
+
+impl Incoming {
     /// Makes room for a message of `wanted` bytes in all. A length is only a promise: room grows with what has come, never
     /// by more than doubling.
     fn make_room(&mut self, wanted: usize) {
-        let len = self.len();
+        let len = self.end - self.start;
         if self.end < self.memory.len()
             && (wanted <= len || self.start + wanted <= self.memory.len())
         {
@@ -117,16 +144,12 @@ impl Inbox {
         }
     }
 
-    /// Reads once. Ready with 0 when the peer has closed its side. Memory is taken only when there is something to read.
-    pub(crate) fn poll_fill(
+    fn poll_fill(
         &mut self,
         stream: &mut Stream,
         wanted: usize,
-        spares: &Spares,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        ready!(stream.poll_read_ready(context))?;
-        self.borrow(spares);
         self.make_room(wanted);
         let mut spare = ReadBuf::new(&mut self.memory[self.end..]);
         ready!(Pin::new(stream).poll_read(context, &mut spare))?;
@@ -140,9 +163,13 @@ impl Inbox {
     }
 }
 
-/// Bytes to send. A `Vec` to write into, and a mark up to which it has been sent.
+/// Bytes to send. One word large while there are none.
 #[derive(Default)]
-pub(crate) struct Outbox {
+pub(crate) struct Outbox(Option<Box<Outgoing>>);
+
+/// A `Vec` to write into, and a mark up to which it has been sent.
+#[derive(Default)]
+struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
 }
@@ -150,19 +177,30 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Where messages are written.
     pub(crate) fn buf(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+        &mut self.0.get_or_insert_default().bytes
+    }
+
+    /// Forgets what is in it, sent or not.
+    pub(crate) fn clear(&mut self) {
+        if let Some(outgoing) = &mut self.0 {
+            outgoing.bytes.clear();
+            outgoing.sent = 0;
+        }
     }
 
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.buf().extend_from_slice(bytes);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len()
+        self.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        match &self.0 {
+            Some(outgoing) => outgoing.bytes.len() - outgoing.sent,
+            None => 0,
+        }
     }
 
     /// Whether whoever fills it has to wait.
@@ -172,31 +210,48 @@ impl Outbox {
 
     /// Puts the memory aside for others when nothing is in it.
     pub(crate) fn release(&mut self, spares: &Spares) {
-        if self.is_empty() && self.bytes.capacity() > 0 {
-            self.sent = 0;
-            self.bytes.clear();
-            put_aside(&spares.empty, std::mem::take(&mut self.bytes));
+        if self.is_empty()
+            && let Some(mut outgoing) = self.0.take()
+        {
+            outgoing.sent = 0;
+            outgoing.bytes.clear();
+            let bytes = outgoing.bytes.capacity();
+            put_aside(&spares.outgoing, outgoing, bytes);
         }
     }
 
     /// Takes memory that somebody else has put aside.
     pub(crate) fn borrow(&mut self, spares: &Spares) {
-        if self.bytes.capacity() == 0
-            && let Some(bytes) = spares.empty.borrow_mut().pop()
-        {
-            self.bytes = bytes;
+        if self.0.is_none() {
+            self.0 = spares.outgoing.borrow_mut().pop();
         }
     }
 
     /// Gives memory above the usual back when nothing is in it.
     pub(crate) fn shrink(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > BULK_BYTES {
-            *self = Self::default();
+        if self.is_empty()
+            && let Some(outgoing) = &self.0
+            && outgoing.bytes.capacity() > BULK_BYTES
+        {
+            self.0 = None;
         }
     }
 
     /// Sends what the socket takes. Ready when all is sent.
     pub(crate) fn poll_flush(
+        &mut self,
+        stream: &mut Stream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Some(outgoing) if !outgoing.bytes.is_empty() => outgoing.poll_flush(stream, context),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Outgoing {
+    fn poll_flush(
         &mut self,
         stream: &mut Stream,
         context: &mut Context<'_>,

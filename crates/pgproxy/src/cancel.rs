@@ -62,7 +62,7 @@ struct Entry {
 
 #[derive(Default)]
 struct Target {
-    key: Option<CancelKey>,
+    key: Option<Arc<CancelKey>>,
     was_cancelled: bool,
 }
 
@@ -104,7 +104,7 @@ impl CancelKeys {
     }
 
     /// The server process that a request means, marked as cancelled.
-    fn find(&self, request: &CancelRequest<'_>) -> Option<CancelKey> {
+    fn find(&self, request: &CancelRequest<'_>) -> Option<Arc<CancelKey>> {
         let entry = Arc::clone(self.shard(request.process_id).get(&request.process_id)?);
         if !is_equal(&entry.secret, request.secret) {
             return None;
@@ -158,15 +158,15 @@ impl Cancelable {
     }
 
     /// From now on requests reach this server process.
-    pub(crate) fn attach(&self, key: &CancelKey) {
+    pub(crate) fn attach(&self, key: &Arc<CancelKey>) {
         *lock(&self.entry.target) = Target {
-            key: Some(key.clone()),
+            key: Some(Arc::clone(key)),
             was_cancelled: false,
         };
     }
 
     /// The server process that works for the client, marked as if the client had asked to cancel it.
-    pub(crate) fn cancel(&self) -> Option<CancelKey> {
+    pub(crate) fn cancel(&self) -> Option<Arc<CancelKey>> {
         let mut target = lock(&self.entry.target);
         let key = target.key.clone()?;
         target.was_cancelled = true;
@@ -218,7 +218,7 @@ pub(crate) async fn stop(mut connection: Lease<Opened>) {
     connection.condemn();
     // What was due is lost now, not later.
     drop(connection.expect.take_all());
-    let key = connection.cancel_key.clone();
+    let key = Arc::clone(&connection.cancel_key);
     for _ in 0..STOP_ATTEMPTS {
         // Each request ends one statement at most, and a client may have sent several; nor does it reach one that the
         // server has not begun yet.
@@ -266,10 +266,12 @@ mod tests {
             keys.register(&random).unwrap(),
             keys.register(&random).unwrap(),
         );
-        let target = |process_id| CancelKey {
-            route: Arc::new(Route::clear(([127, 0, 0, 1], 1).into())),
-            process_id,
-            secret: Arc::new([1, 2, 3, 4]),
+        let target = |process_id| {
+            Arc::new(CancelKey {
+                route: Arc::new(Route::clear(([127, 0, 0, 1], 1).into())),
+                process_id,
+                secret: Arc::new([1, 2, 3, 4]),
+            })
         };
         let secret = mine.secret();
         let request = CancelRequest {

@@ -3,6 +3,7 @@
 mod login;
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
@@ -148,37 +149,50 @@ impl Unavailable {
     }
 }
 
-/// An error for a client.
+/// An error for a client. One word large, since every step of a session may end in one, and hardly any does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Refusal(Box<Words>);
+
+/// What an error says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
     pub(crate) sqlstate: SqlState,
     pub(crate) message: String,
     detail: Option<String>,
     hint: Option<&'static str>,
 }
 
+impl Deref for Refusal {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.0
+    }
+}
+
 impl Refusal {
     fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Words {
             sqlstate,
             message: message.into(),
             detail: None,
             hint: None,
-        }
+        }))
     }
 
-    fn detail(self, detail: impl Into<String>) -> Self {
-        Self {
-            detail: Some(detail.into()),
-            ..self
-        }
+    fn message(mut self, message: String) -> Self {
+        self.0.message = message;
+        self
     }
 
-    fn hint(self, hint: &'static str) -> Self {
-        Self {
-            hint: Some(hint),
-            ..self
-        }
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    fn hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
     }
 
     /// Writes it as an error after which the session goes on.

@@ -1,6 +1,6 @@
 //! The proxy: what all its workers share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -48,17 +48,9 @@ pub struct Proxy {
     pub(crate) client_limits: Limits,
     pub(crate) server_limits: Limits,
     pub(crate) learning: Semaphore,
-    pub(crate) traffic: Traffic,
     pub(crate) control: OnceLock<Control>,
     pub(crate) orders: Orders,
     pub(crate) slow_log: SlowLog,
-}
-
-/// Bytes that have passed.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    pub(crate) from_clients: AtomicU64,
-    pub(crate) from_servers: AtomicU64,
 }
 
 /// What the proxy counts, at one moment.
@@ -105,7 +97,6 @@ impl Proxy {
             client_limits: Limits::frontend(config.statement_bytes_max),
             server_limits: Limits::backend(),
             learning: Semaphore::new(LEARNING_MAX),
-            traffic: Traffic::default(),
             control: OnceLock::new(),
             orders: Orders::default(),
             slow_log: SlowLog::new(config.slow_query),
@@ -153,7 +144,15 @@ impl Proxy {
         drain: DrainSignal,
     ) {
         match Acceptor::new(listener) {
-            Ok(acceptor) => Worker::run(self, worker, acceptor, drain).await,
+            // As a task of its own it is looked at when something concerns it, not whenever a session is.
+            Ok(acceptor) => {
+                let run = tokio::task::spawn_local(Worker::run(self, worker, acceptor, drain));
+                if let Err(ended) = run.await
+                    && let Ok(panic) = ended.try_into_panic()
+                {
+                    std::panic::resume_unwind(panic);
+                }
+            }
             Err(error) => tracing::error!(%error, worker, "Could not listen for SQL clients."),
         }
     }
@@ -232,13 +231,14 @@ impl Proxy {
     /// What is counted beside the pools.
     pub fn stats(&self) -> Stats {
         let workers = &self.workers;
+        let (bytes_from_clients_total, bytes_from_servers_total) = workers.bytes_total();
         Stats {
             clients_per_worker: (0..workers.count())
                 .map(|worker| workers.clients(worker))
                 .collect(),
             transactions_total: workers.transactions_total(),
-            bytes_from_clients_total: self.traffic.from_clients.load(Ordering::Relaxed),
-            bytes_from_servers_total: self.traffic.from_servers.load(Ordering::Relaxed),
+            bytes_from_clients_total,
+            bytes_from_servers_total,
         }
     }
 }

@@ -32,6 +32,7 @@ mod session;
 mod shape;
 mod shapes;
 mod statements;
+mod templates;
 mod tree;
 mod trusted;
 

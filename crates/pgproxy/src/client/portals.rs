@@ -22,48 +22,56 @@ pub(crate) struct Portal {
     pub(crate) has_run: bool,
 }
 
+/// One word large for a client that never bound anything.
+#[derive(Default)]
+pub(crate) struct Portals(Option<Box<Open>>);
+
 /// The unnamed portal is nearly always the only one.
 #[derive(Default)]
-pub(crate) struct Portals {
+struct Open {
     unnamed: Option<Portal>,
     named: Vec<(Box<[u8]>, Portal)>,
 }
 
 impl Portals {
     pub(crate) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
+        let open = self.0.as_mut()?;
         if name.is_empty() {
-            return self.unnamed.as_mut();
+            return open.unnamed.as_mut();
         }
-        let named = self.named.iter_mut().find(|(found, _)| **found == *name);
+        let named = open.named.iter_mut().find(|(found, _)| **found == *name);
         named.map(|(_, portal)| portal)
     }
 
     pub(crate) fn insert(&mut self, name: &[u8], portal: Portal) {
+        let open = self.0.get_or_insert_default();
         if name.is_empty() {
-            self.unnamed = Some(portal);
+            open.unnamed = Some(portal);
             return;
         }
-        let has_room = self.named.len() < NAMED_MAX;
-        match self.named.iter_mut().find(|(found, _)| **found == *name) {
+        let has_room = open.named.len() < NAMED_MAX;
+        match open.named.iter_mut().find(|(found, _)| **found == *name) {
             Some((_, old)) => *old = portal,
-            None if has_room => self.named.push((name.into(), portal)),
+            None if has_room => open.named.push((name.into(), portal)),
             None => {}
         }
     }
 
     /// The batch is over: the comment in it speaks for nothing that comes.
     pub(crate) fn end_batch(&mut self) {
-        for portal in self
-            .unnamed
-            .iter_mut()
-            .chain(self.named.iter_mut().map(|(_, portal)| portal))
-        {
+        let Some(open) = &mut self.0 else {
+            return;
+        };
+        let named = open.named.iter_mut().map(|(_, portal)| portal);
+        for portal in open.unnamed.iter_mut().chain(named) {
             portal.trace = None;
         }
     }
 
     /// The transaction is over, and with it all portals. The unnamed one keeps its place: the next Bind fills it.
     pub(crate) fn end_transaction(&mut self) {
-        self.named.clear();
+        if let Some(open) = &mut self.0 {
+            open.named.clear();
+        }
     }
 }

@@ -79,8 +79,13 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// Deals with a connection from its first byte to its end.
-pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+/// Deals with a connection from its first byte to a session, or to its end.
+pub(crate) async fn welcome(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+) -> Option<Box<Session>> {
     let limit = worker.proxy.config.login_timeout;
     let (inbox, outbox) = (Inbox::default(), Outbox::default());
     let mut arrival = Arrival {
@@ -97,11 +102,7 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
     };
     match wish {
         Ok(Wish::Session(target, admission, settings, listed)) => {
-            if let Some(session) =
-                Box::pin(arrival.open_session(target, admission, settings, listed)).await
-            {
-                session.run().await;
-            }
+            return Box::pin(arrival.open_session(target, admission, settings, listed)).await;
         }
         Ok(Wish::Console(rights)) => Box::pin(console::run(arrival, rights)).await,
         Ok(Wish::Observed(packet_bytes)) => Box::pin(observe::run(arrival, packet_bytes)).await,
@@ -111,6 +112,7 @@ pub(crate) async fn welcome(worker: Rc<Worker>, stream: TcpStream, peer: SocketA
             arrival.tell(&refusal).await;
         }
     }
+    None
 }
 
 impl Arrival {
@@ -283,7 +285,7 @@ impl Arrival {
         admission: Admission,
         settings: Arc<Settings>,
         listed: ListedClient,
-    ) -> Option<Session> {
+    ) -> Option<Box<Session>> {
         let proxy = Arc::clone(&self.worker.proxy);
         let cancelable = proxy.cancel_keys.register(&proxy.means.random).ok()?;
         let client = Client {

@@ -201,49 +201,58 @@ impl Shard {
 /// The statements of one client.
 #[derive(Default)]
 pub(crate) struct ClientStatements {
-    named: HashMap<Box<[u8]>, Arc<Prepared>>,
-    text_bytes: usize,
+    named: Option<Box<Named>>,
     pub(crate) unnamed: Option<Arc<Prepared>>,
+}
+
+#[derive(Default)]
+struct Named {
+    /// A quick hash will do: the names are the client's own, who could only make its own look-ups slow.
+    statements: HashMap<Box<[u8]>, Arc<Prepared>, foldhash::fast::RandomState>,
+    text_bytes: usize,
 }
 
 impl ClientStatements {
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
-        self.named.get(name)
+        self.named.as_ref()?.statements.get(name)
     }
 
     pub(crate) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Arc<Prepared>> {
         if name.is_empty() {
             return self.unnamed.as_mut();
         }
-        self.named.get_mut(name)
+        self.named.as_mut()?.statements.get_mut(name)
     }
 
     pub(crate) fn insert(&mut self, name: &[u8], prepared: Arc<Prepared>) {
-        self.text_bytes += prepared.bytes();
-        if let Some(old) = self.named.insert(name.into(), prepared) {
-            self.text_bytes -= old.bytes();
+        let named = self.named.get_or_insert_default();
+        named.text_bytes += prepared.bytes();
+        if let Some(old) = named.statements.insert(name.into(), prepared) {
+            named.text_bytes -= old.bytes();
         }
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Arc<Prepared>> {
-        let removed = self.named.remove(name)?;
-        self.text_bytes -= removed.bytes();
+        let named = self.named.as_mut()?;
+        let removed = named.statements.remove(name)?;
+        named.text_bytes -= removed.bytes();
         Some(removed)
     }
 
     /// `DEALLOCATE ALL`.
     pub(crate) fn clear(&mut self) {
-        self.named.clear();
-        self.text_bytes = 0;
+        self.named = None;
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.named.len()
+        self.named
+            .as_ref()
+            .map_or(0, |named| named.statements.len())
     }
 
     /// What the texts of the named ones add up to.
     pub(crate) fn text_bytes(&self) -> usize {
-        self.text_bytes
+        self.named.as_ref().map_or(0, |named| named.text_bytes)
     }
 }
 

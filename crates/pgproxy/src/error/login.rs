@@ -48,7 +48,7 @@ impl Refusal {
     pub(crate) fn auth_query(error: &Unavailable) -> Self {
         let refusal = Self::unavailable(error);
         let message = format!("could not look the user up: {}", refusal.message);
-        Self { message, ..refusal }
+        refusal.message(message)
     }
 
     pub(crate) fn no_user() -> Self {

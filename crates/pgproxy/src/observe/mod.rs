@@ -222,11 +222,7 @@ impl Relay {
                     progress = true;
                 }
                 Poll::Ready(Ok(count)) => {
-                    worker
-                        .proxy
-                        .traffic
-                        .from_clients
-                        .fetch_add(count as u64, Relaxed);
+                    worker.count_from_clients(count);
                     progress = true;
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Over)),
@@ -244,11 +240,7 @@ impl Relay {
                     progress = true;
                 }
                 Poll::Ready(Ok(count)) => {
-                    worker
-                        .proxy
-                        .traffic
-                        .from_servers
-                        .fetch_add(count as u64, Relaxed);
+                    worker.count_from_servers(count);
                     progress = true;
                 }
                 Poll::Pending => {}

@@ -276,11 +276,11 @@ impl Server {
             inbox,
             reported: welcome.reported,
             listed: self.means.roster.add_server(origin, welcome.process_id),
-            cancel_key: CancelKey {
+            cancel_key: Arc::new(CancelKey {
                 route: Arc::new(dialled.route),
                 process_id: welcome.process_id,
                 secret: welcome.secret.into(),
-            },
+            }),
             settings: Arc::clone(&self.neutral),
             worker: attempt.worker,
             lifetime: attempt.settings.lifetime_max.mul_f32(jitter),

@@ -71,7 +71,7 @@ pub(crate) struct ServerConnection {
     /// What DISCARD ALL leads back to.
     neutral: Arc<Settings>,
     pub(crate) reported: Reported,
-    pub(crate) cancel_key: CancelKey,
+    pub(crate) cancel_key: Arc<CancelKey>,
     pub(crate) listed: ListedServer,
     worker: usize,
     expires: Instant,
@@ -82,7 +82,7 @@ pub(super) struct Fresh {
     pub(super) stream: Stream,
     pub(super) inbox: Inbox,
     pub(super) reported: Reported,
-    pub(super) cancel_key: CancelKey,
+    pub(super) cancel_key: Arc<CancelKey>,
     pub(super) listed: ListedServer,
     pub(super) settings: Arc<Settings>,
     pub(super) worker: usize,

@@ -44,7 +44,7 @@ pub(crate) struct NameBuf([u8; ServerName::LEN_MAX]);
 /// The statements that a server connection has prepared: bounded, the least recently used goes first.
 #[derive(Debug, Default)]
 pub(crate) struct PreparedSet {
-    names: HashMap<StatementId, Held>,
+    names: HashMap<StatementId, Held, foldhash::fast::RandomState>,
     clock: u64,
     last_name: u32,
     /// To be closed when there is occasion.

@@ -1,6 +1,6 @@
 //! Stage 7: what the journal is told, and what is remembered with each answer that is due.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -251,7 +251,7 @@ impl Session {
 
 /// A hash of a Bind's parameters, equal for equal ones.
 pub(crate) fn hash_parameters(rest: &[u8], missing: u32) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     hasher.write(&rest[..rest.len().min(HASHED_BYTES_MAX)]);
     hasher.write_u32(missing);
     hasher.finish()

@@ -41,6 +41,8 @@ mod prepare;
 mod read;
 mod release;
 mod retry;
+#[cfg(test)]
+mod sizes;
 mod state;
 mod stream;
 mod understand;
@@ -119,7 +121,7 @@ pub(crate) struct Session {
     batch: Outbox,
     batch_state: BatchState,
     /// What the server said when its settings could not be brought in line, or it could not be reset.
-    internal_error: Option<(SqlState, String)>,
+    internal_error: Option<Box<(SqlState, String)>>,
     /// What was sent last decides what may follow: nothing more before its answer.
     is_held: bool,
     copy: Copy,
@@ -137,8 +139,6 @@ pub(crate) struct Session {
     queued: Duration,
     /// What a huge text means, found out elsewhere.
     learnt: Option<Statement>,
-    /// What is being undone; kept for its memory.
-    undone: Vec<Entry<Note>>,
     /// The client has ended: what is due may still be passed on until then.
     leaving: Option<Pin<Box<Sleep>>>,
     /// Batches and queries that were answered.
@@ -187,9 +187,9 @@ enum End {
 }
 
 impl Session {
-    pub(crate) fn new(worker: Rc<Worker>, client: Client) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, client: Client) -> Box<Self> {
         let is_session_pooled = client.target.settings().pooling == Pooling::Session;
-        Self {
+        Box::new(Self {
             worker,
             client,
             server: None,
@@ -221,16 +221,15 @@ impl Session {
             held_since: None,
             queued: Duration::ZERO,
             learnt: None,
-            undone: Vec::new(),
             leaving: None,
             answered: 0,
             alarm: Alarm::default(),
             listening: Listening::default(),
-        }
+        })
     }
 
     /// Runs it to its end.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         // Whoever sends it away from the console has to wake it.
         poll_fn(|context| {
             self.client.listed.wake_by(context.waker());
@@ -242,6 +241,11 @@ impl Session {
                 break end;
             }
         };
+        // In memory of its own: a session has only one end, and that memory would be its share for life.
+        Box::pin(self.end(end)).await;
+    }
+
+    async fn end(mut self: Box<Self>, end: End) {
         match end {
             End::Gone => {
                 if let Some(left) = self.abandon() {
@@ -265,7 +269,7 @@ impl Session {
 
     /// Tells a client that has just logged in what it has to know. The first client with these settings waits for a server
     /// connection to learn it from. Gives nothing when that fails, and the client has been told why.
-    pub(crate) async fn introduce(mut self) -> Option<Self> {
+    pub(crate) async fn introduce(mut self: Box<Self>) -> Option<Box<Self>> {
         let target = Arc::clone(&self.client.target);
         let mut statuses = target.statuses(&self.client.settings);
         if statuses.is_none() {

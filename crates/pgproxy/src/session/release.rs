@@ -163,7 +163,8 @@ impl Session {
                     target.remember_statuses(settings, &server.reported);
                 }
             }
-            Some((sqlstate, words)) => {
+            Some(error) => {
+                let (sqlstate, words) = *error;
                 self.misfit = Some(Refusal::settings_refused(sqlstate, &words));
             }
         }

@@ -45,7 +45,7 @@ impl Session {
             BatchState::Again => {}
             _ if begins && frame.len() <= BATCH_BYTES_MAX => {
                 self.batch.borrow(&self.worker.spares);
-                self.batch.buf().clear();
+                self.batch.clear();
                 self.batch.put(frame);
                 self.batch_state = BatchState::Open;
             }
@@ -66,7 +66,7 @@ impl Session {
             BatchState::Off => {}
         }
         if self.batch_state == BatchState::Off {
-            self.batch.buf().clear();
+            self.batch.clear();
         }
     }
 
@@ -74,7 +74,7 @@ impl Session {
     pub(super) fn is_being_answered(&mut self, tag: u8) {
         if !matches!(tag, b'N' | b'A' | b'S') && self.batch_state != BatchState::Again {
             self.batch_state = BatchState::Off;
-            self.batch.buf().clear();
+            self.batch.clear();
         }
     }
 
@@ -110,7 +110,7 @@ impl Session {
             server.expect.recount();
         }
         self.client.inbox.put_back(self.batch.buf());
-        self.batch.buf().clear();
+        self.batch.clear();
         self.batch_state = BatchState::Again;
     }
 }

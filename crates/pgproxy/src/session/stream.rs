@@ -164,7 +164,7 @@ impl Session {
             let refusal = Refusal::server_out_of_step(tag);
             tracing::warn!(error = refusal.message, "Closing a server connection.");
             Lost {
-                words: Some(refusal.message),
+                words: Some(refusal.message.clone()),
                 misfit: None,
             }
         })
@@ -221,7 +221,7 @@ impl Session {
             replacement = head.note.refusal.take();
             if step.fate == Fate::SwallowAll && head.note.purpose != Purpose::Client {
                 let words = String::from_utf8_lossy(fields.message().unwrap_or_default());
-                self.internal_error = Some((sqlstate, words.into_owned()));
+                self.internal_error = Some(Box::new((sqlstate, words.into_owned())));
             }
         }
         if let Some(refusal) = &replacement {
@@ -294,7 +294,7 @@ impl Session {
             return;
         };
         // The entries leave the queue while what they stand for is undone.
-        let mut undone = std::mem::take(&mut self.undone);
+        let mut undone = self.worker.undone.take();
         undone.extend(server.expect.fail());
         self.is_held &= !server.expect.is_empty();
         // The last one is the one that failed; the others were never looked at.
@@ -322,7 +322,7 @@ impl Session {
         {
             server.prepared.condemn(id);
         }
-        self.undone = undone;
+        self.worker.undone.replace(undone);
         self.begin_next();
     }
 

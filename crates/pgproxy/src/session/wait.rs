@@ -143,8 +143,7 @@ impl Session {
                 Ok(0) => Event::ClientClosed,
                 Ok(count) => {
                     client.outbox.borrow(spares);
-                    let traffic = &self.worker.proxy.traffic;
-                    traffic.from_clients.fetch_add(count as u64, Relaxed);
+                    self.worker.count_from_clients(count);
                     let tally = &client.target.tally;
                     tally.from_clients.fetch_add(count as u64, Relaxed);
                     Event::Client
@@ -172,8 +171,7 @@ impl Session {
             match inbox.poll_fill(stream, wanted, &self.worker.spares, context) {
                 Poll::Ready(Ok(0)) => return Some(Event::ServerLost(None)),
                 Poll::Ready(Ok(count)) => {
-                    let traffic = &self.worker.proxy.traffic;
-                    traffic.from_servers.fetch_add(count as u64, Relaxed);
+                    self.worker.count_from_servers(count);
                     let tally = &self.client.target.tally;
                     tally.from_servers.fetch_add(count as u64, Relaxed);
                     return Some(Event::Server);

@@ -5,10 +5,9 @@ mod balance;
 mod mailbox;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -24,7 +23,7 @@ pub(crate) use mailbox::{Mailbox, Parcel};
 use crate::buffer::Spares;
 use crate::client::startup;
 use crate::proxy::Proxy;
-use crate::session::Session;
+use crate::session::{Entry, Note, Session};
 
 /// How often idle connections are looked through and workers compared.
 const ROUND: Duration = Duration::from_secs(1);
@@ -37,9 +36,10 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) spares: Spares,
+    /// For what a session undoes; kept for its memory.
+    pub(crate) undone: RefCell<Vec<Entry<Note>>>,
     is_draining: Cell<bool>,
-    tasks: RefCell<HashMap<u64, Waker>>,
-    last_task: Cell<u64>,
+    tasks: RefCell<Tasks>,
 }
 
 impl Worker {
@@ -54,9 +54,9 @@ impl Worker {
             index,
             proxy,
             spares: Spares::default(),
+            undone: RefCell::default(),
             is_draining: Cell::new(false),
             tasks: RefCell::default(),
-            last_task: Cell::new(0),
         });
         let mut rounds = interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,6 +109,16 @@ impl Worker {
         self.is_draining.get()
     }
 
+    /// Bytes that a client of this worker has sent.
+    pub(crate) fn count_from_clients(&self, bytes: usize) {
+        self.proxy.workers.count_from_clients(self.index, bytes);
+    }
+
+    /// Bytes that a server connection of this worker has sent.
+    pub(crate) fn count_from_servers(&self, bytes: usize) {
+        self.proxy.workers.count_from_servers(self.index, bytes);
+    }
+
     fn round(&self, seen: &mut Vec<u64>) {
         if self.index == 0 {
             let now = Instant::now();
@@ -123,7 +133,7 @@ impl Worker {
     async fn drain(self: &Rc<Self>) {
         self.is_draining.set(true);
         loop {
-            self.tasks.borrow().values().for_each(Waker::wake_by_ref);
+            self.tasks.borrow().wake_all();
             if self.proxy.workers.clients(self.index) == 0 {
                 return;
             }
@@ -160,28 +170,32 @@ impl Worker {
             Parcel::Client(client) => {
                 if let Ok(client) = client.arrive() {
                     let session = Session::new(Rc::clone(self), client);
-                    self.spawn(session.run());
+                    self.spawn(Box::pin(ready(Some(session))));
                 }
             }
         }
     }
 
     fn welcome(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
-        self.spawn(startup::welcome(Rc::clone(self), stream, peer, seat));
+        self.spawn(Box::pin(startup::welcome(
+            Rc::clone(self),
+            stream,
+            peer,
+            seat,
+        )));
     }
 
-    /// Runs a session, and remembers how to wake it.
-    fn spawn(self: &Rc<Self>, session: impl Future<Output = ()> + 'static) {
-        let (worker, number) = (Rc::clone(self), self.last_task.get() + 1);
-        self.last_task.set(number);
+    /// Runs a client, and remembers how to wake it. What it takes to log in is given back before the session runs: most of a
+    /// session's life is waiting, and ten thousand wait in a few bytes each.
+    fn spawn(self: &Rc<Self>, login: Pin<Box<dyn Future<Output = Option<Box<Session>>>>>) {
+        let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-            worker.tasks.borrow_mut().insert(number, waker);
-            let _forget = Forget {
-                worker: &worker,
-                number,
-            };
-            session.await;
+            let index = worker.tasks.borrow_mut().add(waker);
+            let _forget = Forget { worker, index };
+            if let Some(session) = login.await {
+                session.run().await;
+            }
         });
     }
 }
@@ -198,14 +212,41 @@ async fn accept_now(acceptor: &mut Acceptor) -> Option<(TcpStream, SocketAddr)> 
     .await
 }
 
-/// Forgets a task when it ends, however it ends.
-struct Forget<'w> {
-    worker: &'w Worker,
-    number: u64,
+/// How to wake each task of a worker.
+#[derive(Default)]
+struct Tasks {
+    wakers: Vec<Option<Waker>>,
+    free: Vec<u32>,
 }
 
-impl Drop for Forget<'_> {
+impl Tasks {
+    fn add(&mut self, waker: Waker) -> u32 {
+        if let Some(index) = self.free.pop() {
+            self.wakers[index as usize] = Some(waker);
+            return index;
+        }
+        self.wakers.push(Some(waker));
+        (self.wakers.len() - 1) as u32
+    }
+
+    fn remove(&mut self, index: u32) {
+        self.wakers[index as usize] = None;
+        self.free.push(index);
+    }
+
+    fn wake_all(&self) {
+        self.wakers.iter().flatten().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// Forgets a task when it ends, however it ends.
+struct Forget {
+    worker: Rc<Worker>,
+    index: u32,
+}
+
+impl Drop for Forget {
     fn drop(&mut self) {
-        self.worker.tasks.borrow_mut().remove(&self.number);
+        self.worker.tasks.borrow_mut().remove(self.index);
     }
 }

@@ -33,6 +33,13 @@ impl LiteralHash {
     }
 }
 
+/// The hash of the literals of a text that has only this one.
+pub(crate) fn hash_literal(bytes: &[u8]) -> u64 {
+    let mut hash = LiteralHash::default();
+    hash.add(bytes);
+    hash.finish()
+}
+
 /// The hash of a text's literals; the same that [`Reducer::reduce`] gives, for texts that have no form.
 pub(crate) fn hash_literals(text: &str) -> u64 {
     let mut hash = LiteralHash::default();

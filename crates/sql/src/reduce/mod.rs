@@ -17,8 +17,10 @@ mod literals;
 mod policy;
 mod words;
 
+use std::ops::Range;
+
 use literals::LiteralHash;
-pub(crate) use literals::hash_literals;
+pub(crate) use literals::{hash_literal, hash_literals};
 pub(crate) use policy::{Exact, Guess, Policy, Recording, Utility};
 use policy::{Fold, Literal};
 use words::WordClass;
@@ -110,6 +112,17 @@ enum Before {
 pub(crate) struct Reducer {
     form: Vec<u8>,
     frames: Vec<Frame>,
+    only: Only,
+}
+
+/// Whether there is one literal only.
+#[derive(Clone, Debug, Default)]
+enum Only {
+    #[default]
+    None,
+    /// An integer that is not written to the form: here.
+    Integer(Range<usize>),
+    Else,
 }
 
 /// Why there is no form: the text is to be known by its full text only.
@@ -121,6 +134,14 @@ impl Reducer {
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.form.capacity() + self.frames.capacity() * size_of::<Frame>()
+    }
+
+    /// Where the integer is that was the only literal of the last text, constant words included, and is not in its form.
+    pub(crate) fn only_integer(&self) -> Option<Range<usize>> {
+        match &self.only {
+            Only::Integer(place) => Some(place.clone()),
+            Only::None | Only::Else => None,
+        }
     }
 
     /// Reduces `text` to a form of at most `bytes_max` bytes. Gives the form, and a hash of the literals (0 without any).
@@ -145,6 +166,7 @@ impl Reducer {
             before_last: 0,
             minus: None,
             literals: LiteralHash::default(),
+            only: Only::None,
         };
         for token in Lexer::new(text) {
             let token = token.map_err(|_| Irreducible)?;
@@ -158,6 +180,7 @@ impl Reducer {
             }
         }
         let literals = pass.literals.finish();
+        self.only = pass.only;
         if self.frames.len() != 1 || P::GUESSES && self.form.is_empty() {
             return Err(Irreducible);
         }
@@ -182,6 +205,7 @@ struct Pass<'a, P> {
     /// The run of minus signs that ends before the current token.
     minus: Option<Minus>,
     literals: LiteralHash,
+    only: Only,
 }
 
 /// A run of minus signs.
@@ -292,6 +316,7 @@ impl<P: Policy> Pass<'_, P> {
         match class {
             WordClass::Constant => {
                 self.literals.add(&self.form[start..]);
+                self.only = Only::Else;
                 if self.policy.constant_word(token.start) {
                     self.write_any(start - 1);
                 }
@@ -355,7 +380,16 @@ impl<P: Policy> Pass<'_, P> {
                         && matches!(self.before, Before::Word(WordClass::By) | Before::Comma));
         let minus = self.minus.map(|minus| (minus.first, minus.last));
         let form = self.form.len();
-        match self.policy.literal(Literal::new(token, structural, minus)) {
+        let fold = self.policy.literal(Literal::new(token, structural, minus));
+        if token.kind != TokenKind::Param {
+            self.only = match self.only {
+                Only::None if fold == Fold::Class && token.kind == TokenKind::Integer => {
+                    Only::Integer(token.start..token.end)
+                }
+                _ => Only::Else,
+            };
+        }
+        match fold {
             Fold::Keep => self.write(token),
             Fold::Class => self
                 .form
