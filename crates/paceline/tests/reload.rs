@@ -1,5 +1,4 @@
 //! Another configuration while everything runs, asked for in each way that there is.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 
