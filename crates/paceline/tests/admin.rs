@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use paceline_testkit::http::{self, Connection};
 use paceline_testkit::origin::{Origin, Peer, Request};
-use paceline_testkit::{Paceline, Signal, wait_until};
+use paceline_testkit::{Paceline, RawPg, Signal, frame, postgres, wait_until};
 use serde_json::Value;
 
 /// Long enough for a busy machine.
@@ -359,4 +359,89 @@ impl Drop for Ended {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn what_is_done_with_a_pool_is_counted_for_it() {
+    let server = postgres();
+    let config = format!("[postgres]\nurl = \"{}\"\n", server.url("postgres"));
+    let paceline = Paceline::start(&config);
+    let login = |database: &str| RawPg::login(paceline.pg_port(), "postgres", None, database);
+    let mut client = login("postgres");
+    client.send(&frame::parse("s", "SELECT $1::text", &[]));
+    client.send(&frame::sync());
+    client.read_until_ready();
+    let execute = |client: &mut RawPg| {
+        client.send(&frame::bind("", "s", &[Some("x")]));
+        client.send(&frame::execute("", 0));
+        client.send(&frame::sync());
+        client.read_until_ready();
+    };
+    (0..3).for_each(|_| execute(&mut client));
+    client.query("SELECT 1/0");
+    client.query("SELECT 1/0");
+    client.query("SELECT * FROM nowhere");
+    client.query("DO $$BEGIN RAISE SQLSTATE 'ZZ001'; END$$");
+    // Nobody knows what the block has done: the connection was made as new.
+    execute(&mut client);
+    client.query("CREATE TEMPORARY TABLE t (a int)");
+    let page = || http::get(&format!("{}/metrics", paceline.admin_url())).text();
+    let pool = "database=\"postgres\",user=\"postgres\"";
+    let value = |page: &str, name: &str, label: &str| -> Option<u64> {
+        let series = format!("{name}{{{pool}{label}}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&series))?;
+        Some(line.parse().expect("a whole number"))
+    };
+    let temporary = || {
+        let label = ",reason=\"temporary\"";
+        value(&page(), "paceline_pool_connections_pinned_by", label)
+    };
+    // The server is asked for it when the statement has ended.
+    wait_until(SOON, || temporary() == Some(1));
+    let now = page();
+    let rows: &[(&str, &str, Option<u64>)] = &[
+        ("paceline_pool_queries_total", "", Some(9)),
+        // That of the Parse, too.
+        ("paceline_pool_transactions_total", "", Some(10)),
+        ("paceline_pool_prepared_hits_total", "", Some(3)),
+        ("paceline_pool_prepared_misses_total", "", Some(2)),
+        (
+            "paceline_pool_errors_total",
+            ",sqlstate_class=\"22\"",
+            Some(2),
+        ),
+        (
+            "paceline_pool_errors_total",
+            ",sqlstate_class=\"42\"",
+            Some(1),
+        ),
+        (
+            "paceline_pool_errors_total",
+            ",sqlstate_class=\"other\"",
+            Some(1),
+        ),
+        ("paceline_pool_errors_total", ",sqlstate_class=\"23\"", None),
+        ("paceline_pool_pins_total", ",reason=\"temporary\"", Some(1)),
+        ("paceline_pool_pins_total", ",reason=\"cursor\"", Some(0)),
+    ];
+    for (name, label, expected) in rows {
+        assert_eq!(value(&now, name, label), *expected, "{name} {label}\n{now}");
+    }
+    for from in ["clients", "servers"] {
+        let label = format!(",from=\"{from}\"");
+        let bytes = value(&now, "paceline_pool_received_bytes_total", &label);
+        assert!(bytes > Some(100), "{bytes:?} from {from}");
+    }
+    let port =
+        client.value("SELECT client_port FROM pg_stat_activity WHERE pid = pg_backend_pid()");
+    let mut console = login("paceline");
+    let servers = console.rows("SHOW SERVERS");
+    let cell = |index: usize| servers[0][index].as_deref();
+    assert_eq!((cell(7), cell(8)), (Some("127.0.0.1"), Some(&*port)));
+    assert_eq!(cell(19), Some("1"), "prepared statements: {servers:?}");
+    let stats = console.rows("SHOW STATS_TOTALS").remove(0);
+    let counts: Vec<_> = stats[9..12].iter().map(Option::as_deref).collect();
+    assert_eq!(counts, [Some("1"), Some("2"), Some("4")], "{stats:?}");
+    client.query("DROP TABLE t");
+    wait_until(SOON, || temporary() == Some(0));
 }

@@ -39,7 +39,7 @@ pub use config::{
 };
 pub use databases::Changes;
 pub use error::{Error, Unavailable};
-pub use pool::PoolSnapshot;
+pub use pool::{PoolSnapshot, PoolTotals};
 pub use proxy::{Proxy, Stats};
 pub use slow_log::SlowStatement;
 pub use tls::TlsError;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,6 +68,8 @@ pub(crate) struct ServerCard {
     /// The client that holds it; 0 is none.
     client: AtomicU64,
     asked: AtomicU64,
+    /// Statements prepared on it, as of the end of its last transaction.
+    prepared: AtomicUsize,
 }
 
 /// A client's place in the roster, until this is dropped.
@@ -121,6 +123,7 @@ impl Roster {
             since,
             client: AtomicU64::new(0),
             asked: AtomicU64::new(since),
+            prepared: AtomicUsize::new(0),
         });
         lock(&self.servers).insert(id, Arc::clone(&card));
         let roster = Arc::clone(self);
@@ -205,6 +208,11 @@ impl ServerCard {
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Relaxed).max(self.since)
     }
+
+    /// Statements prepared on it.
+    pub(crate) fn prepared(&self) -> usize {
+        self.prepared.load(Relaxed)
+    }
 }
 
 impl ListedClient {
@@ -247,6 +255,11 @@ impl ListedClient {
 }
 
 impl ListedServer {
+    /// So many statements are prepared on it.
+    pub(crate) fn has_prepared(&self, count: usize) {
+        self.card.prepared.store(count, Relaxed);
+    }
+
     /// No client holds it.
     pub(crate) fn rests(&self) {
         self.card.client.store(0, Relaxed);

@@ -49,6 +49,13 @@ impl Stream {
         }
     }
 
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.local_addr(),
+            Self::Tls(stream) => stream.local_addr(),
+        }
+    }
+
     /// Fails when the peer has closed its side, or has sent anything.
     pub(crate) fn check_silent(&mut self) -> io::Result<()> {
         match self {

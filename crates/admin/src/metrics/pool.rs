@@ -39,7 +39,7 @@ const GAUGES: [Row<usize>; 2] = [
     ),
 ];
 
-const COUNTERS: [Row<u64>; 3] = [
+const COUNTERS: [Row<u64>; 7] = [
     (
         "paceline_pool_connects",
         "Server connections opened",
@@ -54,6 +54,26 @@ const COUNTERS: [Row<u64>; 3] = [
         "paceline_pool_wait_timeouts",
         "Clients that got SQLSTATE 53300",
         |pool| pool.wait_timeouts_total,
+    ),
+    (
+        "paceline_pool_transactions",
+        "Transactions that came to their end",
+        |pool| pool.done.transactions,
+    ),
+    (
+        "paceline_pool_queries",
+        "Statements that came to their end",
+        |pool| pool.done.queries,
+    ),
+    (
+        "paceline_pool_prepared_hits",
+        "Named statements that were prepared already on the connection",
+        |pool| pool.done.prepared_hits,
+    ),
+    (
+        "paceline_pool_prepared_misses",
+        "Named statements that had to be prepared on the connection",
+        |pool| pool.done.prepared_misses,
     ),
 ];
 
@@ -92,20 +112,7 @@ pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Resul
         let series = pools.iter().map(|pool| (labels(pool), of(pool) as f64));
         sheet.counters(&family(name, help), series)?;
     }
-    let pins = pools.iter().flat_map(|pool| {
-        pool.pins_total.map(|(reason, count)| {
-            let mut labels = labels(pool);
-            labels.push(("reason", reason.to_owned()));
-            (labels, count as f64)
-        })
-    });
-    sheet.counters(
-        &family(
-            "paceline_pool_pins",
-            "Times that a client began to keep its server connection",
-        ),
-        pins,
-    )?;
+    done(sheet, pools)?;
     let wait = seconds(
         "paceline_pool_wait_duration",
         "How long those clients waited that did not get a server connection at once",
@@ -114,6 +121,65 @@ pub(super) fn write(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Resul
         &wait,
         &WAIT_BOUNDS,
         pools.iter().map(|pool| (labels(pool), &pool.waits)),
+    )
+}
+
+/// What has a label of its own.
+fn done(sheet: &mut Sheet<'_>, pools: &[PoolSnapshot]) -> fmt::Result {
+    let received = pools.iter().flat_map(|pool| {
+        [
+            (
+                labelled(pool, "from", "clients"),
+                pool.done.bytes_from_clients as f64,
+            ),
+            (
+                labelled(pool, "from", "servers"),
+                pool.done.bytes_from_servers as f64,
+            ),
+        ]
+    });
+    sheet.counters(
+        &bytes(
+            "paceline_pool_received",
+            "Bytes received from either side of the pool",
+        ),
+        received,
+    )?;
+    let errors = pools.iter().flat_map(|pool| {
+        let series =
+            |(class, count): &(&str, u64)| (labelled(pool, "sqlstate_class", class), *count as f64);
+        pool.done.errors.iter().map(series)
+    });
+    sheet.counters(
+        &family(
+            "paceline_pool_errors",
+            "Errors that the server answered clients with, by the first two characters of their SQLSTATE",
+        ),
+        errors,
+    )?;
+    let pinned = pools.iter().flat_map(|pool| {
+        let series =
+            |(reason, count): (&str, usize)| (labelled(pool, "reason", reason), count as f64);
+        pool.pins.map(series)
+    });
+    sheet.gauges(
+        &family(
+            "paceline_pool_connections_pinned_by",
+            "Server connections kept for one client, by what it holds; several reasons may hold one",
+        ),
+        pinned,
+    )?;
+    let pins = pools.iter().flat_map(|pool| {
+        let series =
+            |(reason, count): (&str, u64)| (labelled(pool, "reason", reason), count as f64);
+        pool.pins_total.map(series)
+    });
+    sheet.counters(
+        &family(
+            "paceline_pool_pins",
+            "How often a server connection became one client's, by what it held",
+        ),
+        pins,
     )
 }
 
@@ -149,6 +215,12 @@ pub(super) fn clients(sheet: &mut Sheet<'_>, stats: &Stats) -> fmt::Result {
         ),
         sent,
     )
+}
+
+fn labelled(pool: &PoolSnapshot, name: &'static str, value: &str) -> Labels {
+    let mut labels = labels(pool);
+    labels.push((name, value.to_owned()));
+    labels
 }
 
 fn labels(pool: &PoolSnapshot) -> Labels {

@@ -273,7 +273,7 @@ impl Arrival {
             database,
             user,
             remote: self.stream.peer_addr().ok(),
-            local: Some(proxy.config.listen),
+            local: self.stream.local_addr().ok(),
             is_encrypted: self.encryption.is_some(),
         };
         proxy.means.roster.add_client(origin, application)

@@ -78,6 +78,7 @@ struct Socket<'a> {
     remote_pid: u32,
     application: &'a str,
     wait: Duration,
+    prepared: usize,
     close_needed: bool,
 }
 
@@ -110,7 +111,7 @@ impl Socket<'_> {
             cell(self.remote_pid),
             cell(encrypted),
             cell(self.application),
-            cell(0),
+            cell(self.prepared),
             cell(self.id),
         ]
     }
@@ -141,6 +142,7 @@ fn clients(proxy: &Proxy) -> impl Iterator<Item = Row> {
             } else {
                 0
             }),
+            prepared: 0,
             close_needed: card.is_killed(),
         }
         .row()
@@ -162,6 +164,7 @@ fn servers(proxy: &Proxy) -> impl Iterator<Item = Row> {
             remote_pid: card.process_id,
             application: "",
             wait: Duration::ZERO,
+            prepared: card.prepared(),
             close_needed: false,
         }
         .row()

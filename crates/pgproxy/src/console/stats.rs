@@ -33,6 +33,9 @@ const STATS: &[Column] = &[
     ("total_xact_time", Numeric),
     ("total_query_time", Numeric),
     ("total_wait_time", Numeric),
+    ("total_client_parse_count", Numeric),
+    ("total_server_parse_count", Numeric),
+    ("total_bind_count", Numeric),
     ("total_client_login_count", Numeric),
     ("avg_server_assignment_count", Numeric),
     ("avg_xact_count", Numeric),
@@ -42,6 +45,9 @@ const STATS: &[Column] = &[
     ("avg_xact_time", Numeric),
     ("avg_query_time", Numeric),
     ("avg_wait_time", Numeric),
+    ("avg_client_parse_count", Numeric),
+    ("avg_server_parse_count", Numeric),
+    ("avg_bind_count", Numeric),
     ("avg_client_login_count", Numeric),
 ];
 
@@ -55,6 +61,9 @@ const STATS_TOTALS: &[Column] = &[
     ("xact_time", Numeric),
     ("query_time", Numeric),
     ("wait_time", Numeric),
+    ("client_parse_count", Numeric),
+    ("server_parse_count", Numeric),
+    ("bind_count", Numeric),
     ("client_login_count", Numeric),
 ];
 
@@ -113,6 +122,9 @@ fn total_cells(totals: Totals) -> Row {
         cell(totals.held_us),
         cell(totals.query_us),
         cell(totals.wait_us),
+        cell(totals.client_parses),
+        cell(totals.server_parses),
+        cell(totals.binds),
         cell(totals.logins),
     ]
 }
@@ -131,6 +143,9 @@ fn average_cells((recent, time): Average) -> Row {
         each(recent.held_us, recent.transactions),
         each(recent.query_us, recent.queries),
         each(recent.wait_us, recent.assignments),
+        rate(recent.client_parses),
+        rate(recent.server_parses),
+        rate(recent.binds),
         rate(recent.logins),
     ]
 }

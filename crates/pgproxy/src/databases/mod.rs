@@ -4,6 +4,7 @@
 //! a while. The configuration can be exchanged while clients go on ([`reload`]).
 
 mod doubt;
+mod errors;
 mod opening;
 mod reload;
 mod rounds;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) use opening::Attempt;
 pub use reload::Changes;
 pub(crate) use shared::Admission;
-pub(crate) use tally::Totals;
+pub(crate) use tally::{Totals, Uses};
 pub(crate) use target::{Target, TargetSettings};
 
 use crate::auth::{Credential, Identity};

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::errors::Errors;
+
 /// Sums; written with one addition each where the thing happens.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -16,6 +18,11 @@ pub(crate) struct Tally {
     /// How long clients have held server connections.
     pub(crate) held_us: AtomicU64,
     pub(crate) wait_us: AtomicU64,
+    client_parses: AtomicU64,
+    server_parses: AtomicU64,
+    binds: AtomicU64,
+    prepared_hits: AtomicU64,
+    pub(crate) errors: Errors,
 }
 
 impl Tally {
@@ -35,6 +42,20 @@ impl Tally {
         self.wait_us.fetch_add(micros(waited), Relaxed);
     }
 
+    /// What a server connection has counted by itself. To be called once for each transaction; most use little of it.
+    pub(crate) fn add_uses(&self, uses: Uses) {
+        for (sum, count) in [
+            (&self.client_parses, uses.client_parses),
+            (&self.server_parses, uses.server_parses),
+            (&self.binds, uses.binds),
+            (&self.prepared_hits, uses.hits),
+        ] {
+            if count > 0 {
+                sum.fetch_add(count.into(), Relaxed);
+            }
+        }
+    }
+
     /// The sums now.
     pub(crate) fn read(&self) -> Totals {
         Totals {
@@ -47,12 +68,25 @@ impl Tally {
             query_us: self.query_us.load(Relaxed),
             held_us: self.held_us.load(Relaxed),
             wait_us: self.wait_us.load(Relaxed),
+            client_parses: self.client_parses.load(Relaxed),
+            server_parses: self.server_parses.load(Relaxed),
+            binds: self.binds.load(Relaxed),
+            prepared_hits: self.prepared_hits.load(Relaxed),
         }
     }
 }
 
 fn micros(time: Duration) -> u64 {
     time.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
+/// What a server connection counts of named statements, between the ends of two transactions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    pub(crate) client_parses: u32,
+    pub(crate) server_parses: u32,
+    pub(crate) binds: u32,
+    pub(crate) hits: u32,
 }
 
 /// The sums at one moment.
@@ -67,6 +101,14 @@ pub(crate) struct Totals {
     pub(crate) query_us: u64,
     pub(crate) held_us: u64,
     pub(crate) wait_us: u64,
+    /// Statements that clients have given a name.
+    pub(crate) client_parses: u64,
+    /// Statements that were prepared on a server connection under a name.
+    pub(crate) server_parses: u64,
+    /// Binds of a named statement.
+    pub(crate) binds: u64,
+    /// How often a named statement was there already when a client wanted it.
+    pub(crate) prepared_hits: u64,
 }
 
 impl Totals {
@@ -91,6 +133,10 @@ impl Totals {
             query_us: of(self.query_us, other.query_us),
             held_us: of(self.held_us, other.held_us),
             wait_us: of(self.wait_us, other.wait_us),
+            client_parses: of(self.client_parses, other.client_parses),
+            server_parses: of(self.server_parses, other.server_parses),
+            binds: of(self.binds, other.binds),
+            prepared_hits: of(self.prepared_hits, other.prepared_hits),
         }
     }
 }

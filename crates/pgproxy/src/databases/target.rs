@@ -11,7 +11,7 @@ use super::tally::{Periods, Tally, Totals};
 use crate::auth::Credential;
 use crate::config::{Config, Database, DatabaseUrl, Pooling, Timeouts, User};
 use crate::notify::Hub;
-use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot};
+use crate::pool::{Budget, Clock, Fullness, Pool, PoolLimits, PoolSnapshot, PoolTotals};
 use crate::server::{Circuit, Opened, Reported, Server};
 use crate::session::Doing;
 use crate::settings::Settings;
@@ -187,11 +187,21 @@ impl Target {
         Arc::strong_count(self) == 1 && self.pool.is_empty()
     }
 
-    /// The pool's numbers, with its names.
+    /// The pool's numbers, with its names and what was done.
     pub(crate) fn snapshot(&self, now: Instant) -> PoolSnapshot {
+        let totals = self.tally.read();
         PoolSnapshot {
             database: self.database.clone(),
             user: self.user.clone(),
+            done: PoolTotals {
+                transactions: totals.transactions,
+                queries: totals.queries,
+                bytes_from_clients: totals.from_clients,
+                bytes_from_servers: totals.from_servers,
+                prepared_hits: totals.prepared_hits,
+                prepared_misses: totals.server_parses,
+                errors: self.tally.errors.read(),
+            },
             ..self.pool.snapshot(now)
         }
     }

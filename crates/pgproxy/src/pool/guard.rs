@@ -95,11 +95,21 @@ impl<C: Pooled> Lease<C> {
 
     /// It belongs to this client as long as it holds this state, which only this client may see. Says whether it did not before.
     pub(crate) fn pin(&mut self, state: SessionState) -> bool {
+        if state == self.pinned {
+            return false;
+        }
         let news = state.without(self.pinned);
+        let gone = self.pinned.without(state);
         let was_free = std::mem::replace(&mut self.pinned, state).is_nothing();
         let counters = &self.pool.counters;
-        for (count, (each, _)) in counters.pins.iter().zip(SessionState::EACH) {
-            count.fetch_add(u64::from(news.meets(each)), Ordering::Relaxed);
+        for (index, (each, _)) in SessionState::EACH.into_iter().enumerate() {
+            if news.meets(each) {
+                counters.pins[index].fetch_add(1, Ordering::Relaxed);
+                counters.pins_now[index].fetch_add(1, Ordering::Relaxed);
+            }
+            if gone.meets(each) {
+                counters.pins_now[index].fetch_sub(1, Ordering::Relaxed);
+            }
         }
         match (was_free, state.is_nothing()) {
             (true, false) => {
@@ -177,13 +187,11 @@ impl<C: Pooled> DerefMut for Lease<C> {
 impl<C: Pooled> Drop for Lease<C> {
     fn drop(&mut self) {
         self.set_idle_in_transaction(false);
+        let is_pinned = self.is_pinned();
+        self.pin(SessionState::NOTHING);
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let is_pinned = self.is_pinned();
-        if is_pinned {
-            self.pool.counters.pinned.fetch_sub(1, Ordering::Relaxed);
-        }
         let now = self.pool.clock.now();
         // A panic may have left it half-way between two states that each look clean.
         let is_trusted = !self.is_condemned && !is_pinned && !std::thread::panicking();

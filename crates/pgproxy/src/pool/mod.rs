@@ -27,7 +27,7 @@ pub(crate) use clock::Clock;
 pub(crate) use guard::{Lease, Place};
 pub(crate) use queue::{Grant, Ticket};
 pub(crate) use snapshot::Fullness;
-pub use snapshot::PoolSnapshot;
+pub use snapshot::{PoolSnapshot, PoolTotals};
 
 use budget::Budgets;
 use inner::{Idle, Inner, Outcome, Stamp};
@@ -86,6 +86,8 @@ pub(crate) struct Counters {
     pub(crate) idle_in_transaction: AtomicUsize,
     /// How often a connection became a client's own, by what it held: as [`SessionState::EACH`](paceline_sql::SessionState::EACH).
     pub(crate) pins: [AtomicU64; 7],
+    /// How many are so now.
+    pub(crate) pins_now: [AtomicUsize; 7],
     /// Connections of clients that are observed, outside of the pool.
     pub(crate) observed: AtomicUsize,
 }

@@ -428,7 +428,7 @@ fn run(seed: u64) {
 #[test]
 fn pools_do_what_the_model_says() {
     match std::env::var("PACELINE_POOL_SEED") {
-        Ok(seed) => run(seed.parse().unwrap()),
+        Ok(seed) => run(seed.parse().expect("a seed is a number")),
         Err(_) => (0..SEEDS).for_each(run),
     }
 }

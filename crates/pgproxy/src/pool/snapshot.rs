@@ -39,6 +39,8 @@ pub struct PoolSnapshot {
     pub pinned: usize,
     /// Server connections whose clients have a transaction open and do nothing.
     pub idle_in_transaction: usize,
+    /// Of the pinned ones, those that hold this; one may hold several.
+    pub pins: [(&'static str, usize); 7],
     /// How often a server connection became a client's own, by what it held.
     pub pins_total: [(&'static str, u64); 7],
     /// Server connections opened so far.
@@ -50,6 +52,27 @@ pub struct PoolSnapshot {
     /// The waits of the clients that did not get a server connection at once: until they had one, their time was up, or none could
     /// be opened.
     pub waits: Latencies,
+    /// What was done with them.
+    pub done: PoolTotals,
+}
+
+/// What clients have done with a pool's connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolTotals {
+    /// Transactions that came to their end.
+    pub transactions: u64,
+    /// Statements that came to their end.
+    pub queries: u64,
+    /// Bytes that its clients have sent.
+    pub bytes_from_clients: u64,
+    /// Bytes that its servers have sent.
+    pub bytes_from_servers: u64,
+    /// How often a named statement was prepared already on the connection where a client wanted it.
+    pub prepared_hits: u64,
+    /// How often it had to be prepared there first.
+    pub prepared_misses: u64,
+    /// Errors that servers answered clients with, by the class of the SQLSTATE; classes without any are left out.
+    pub errors: Vec<(&'static str, u64)>,
 }
 
 /// Why there is nothing left.
@@ -95,7 +118,7 @@ impl<C: Pooled> Pool<C> {
         self.lock().waits.record(wait);
     }
 
-    /// The state now. The names are the caller's to fill in.
+    /// The state now. The names, and what was done, are the caller's to fill in.
     pub(crate) fn snapshot(&self, now: Instant) -> PoolSnapshot {
         let inner = self.lock();
         let open = inner.places_taken - inner.opening;
@@ -115,6 +138,10 @@ impl<C: Pooled> Pool<C> {
             longest_wait: head.map(|since| now.saturating_duration_since(since)),
             pinned: self.counters.pinned.load(Relaxed),
             idle_in_transaction: self.counters.idle_in_transaction.load(Relaxed),
+            pins: std::array::from_fn(|index| {
+                let (_, reason) = SessionState::EACH[index];
+                (reason, self.counters.pins_now[index].load(Relaxed))
+            }),
             pins_total: std::array::from_fn(|index| {
                 let (_, reason) = SessionState::EACH[index];
                 (reason, self.counters.pins[index].load(Relaxed))
@@ -123,6 +150,7 @@ impl<C: Pooled> Pool<C> {
             connect_errors_total: self.counters.connect_errors.load(Relaxed),
             wait_timeouts_total: self.counters.wait_timeouts.load(Relaxed),
             waits: inner.waits.clone(),
+            done: PoolTotals::default(),
         }
     }
 }

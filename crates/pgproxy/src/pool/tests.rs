@@ -226,13 +226,18 @@ fn pins_are_counted_until_they_end() {
     let state = SessionState::CURSOR | SessionState::LISTEN;
     assert!(lease.pin(state));
     assert!(!lease.pin(state));
+    let now = || pool.snapshot(Instant::now()).pins.map(|(_, count)| count);
     assert_eq!(pool.snapshot(Instant::now()).pinned, 1);
+    assert_eq!(now(), [0, 0, 1, 0, 1, 0, 0]);
+    assert!(!lease.pin(SessionState::LISTEN));
+    assert_eq!(now(), [0, 0, 0, 0, 1, 0, 0]);
     assert!(!lease.pin(SessionState::NOTHING));
     assert_eq!(pool.snapshot(Instant::now()).pinned, 0);
     assert!(lease.pin(SessionState::CURSOR));
     let pins = pool.snapshot(Instant::now()).pins_total;
     assert_eq!(pins.map(|(_, count)| count), [0, 0, 2, 0, 1, 0, 0]);
     drop(lease);
+    assert_eq!(now(), [0; 7]);
     assert_eq!(pool.snapshot(Instant::now()).pinned, 0);
     assert_eq!(
         numbers(&pool).0,

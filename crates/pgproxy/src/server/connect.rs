@@ -268,7 +268,7 @@ impl Server {
             database: attempt.url.database.clone(),
             user: attempt.url.user.clone(),
             remote: dialled.stream.peer_addr().ok(),
-            local: None,
+            local: dialled.stream.local_addr().ok(),
             is_encrypted: dialled.stream.tls().is_some(),
         };
         Ok(Box::new(ServerConnection::new(Fresh {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{PreparedSet, Route};
 use crate::buffer::{Inbox, Outbox};
 use crate::client::StatementId;
+use crate::databases::Uses;
 use crate::pool::Pooled;
 use crate::roster::ListedServer;
 use crate::session::{Expect, Note};
@@ -63,6 +64,8 @@ pub(crate) struct ServerConnection {
     /// A setting is not what the client's settings say, for this transaction: texts may mean something else.
     pub(crate) reads_otherwise: bool,
     pub(crate) prepared: PreparedSet,
+    /// Counted since the end of the last transaction.
+    pub(crate) uses: Uses,
     /// Whose unnamed statement it has.
     pub(crate) unnamed: Option<StatementId>,
     /// How many unnamed statements it was sent.
@@ -102,6 +105,7 @@ impl ServerConnection {
             reset: Reset::None,
             reads_otherwise: false,
             prepared: PreparedSet::default(),
+            uses: Uses::default(),
             unnamed: None,
             unnamed_sent: 0,
             settings: Arc::clone(&fresh.settings),

@@ -60,6 +60,11 @@ struct Held {
 }
 
 impl PreparedSet {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// The statement's name here, if it is prepared.
     pub(crate) fn get(&mut self, id: StatementId) -> Option<ServerName> {
         self.clock += 1;

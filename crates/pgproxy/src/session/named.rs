@@ -76,12 +76,14 @@ impl Session {
         if !is_sure {
             server.prepared.condemn(prepared.id);
         }
+        server.uses.client_parses += 1;
         let undo = UndoClient::Parsed {
             name: name.into(),
             server: (!is_there).then_some(prepared.id),
         };
         let note = Note::undo(Undo::Client(Box::new(undo)));
         if is_there {
+            server.uses.hits += 1;
             server
                 .expect
                 .push(Asked::Local(PARSE_COMPLETE), Fate::Forward, note);
@@ -126,7 +128,10 @@ impl Session {
                 server.have_unnamed(prepared);
                 bind.statement
             }
-            Some(prepared) => server.name_of(prepared, max).write(&mut buf),
+            Some(prepared) => {
+                server.uses.binds += 1;
+                server.name_of(prepared, max).write(&mut buf)
+            }
             None => bind.statement,
         };
         Bind { statement, ..bind }.write_first_part(missing, server.outbox.buf());

@@ -14,6 +14,7 @@ impl ServerConnection {
     /// The statement's name here. Prepares it when it is missing; nobody sees the answer to that.
     pub(super) fn name_of(&mut self, prepared: &Arc<Prepared>, max: usize) -> ServerName {
         if let Some(name) = self.prepared.get(prepared.id) {
+            self.uses.hits += 1;
             return name;
         }
         if self.reads_otherwise {
@@ -32,6 +33,7 @@ impl ServerConnection {
         note: Note,
     ) -> ServerName {
         self.make_room(max);
+        self.uses.server_parses += 1;
         let name = self.prepared.insert(prepared.id);
         let mut buf = NameBuf::default();
         let (statement, text, types) = (name.write(&mut buf), &*prepared.text, &*prepared.types);

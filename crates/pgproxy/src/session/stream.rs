@@ -96,6 +96,9 @@ impl Session {
                 let fields = ErrorFields::prefix(body);
                 if let Some(sqlstate) = fields.sqlstate() {
                     self.client.target.heed(sqlstate);
+                    if !self.is_internal() {
+                        self.client.target.tally.errors.count(sqlstate);
+                    }
                 }
                 last_words(&fields)?;
                 let step = self.step(tag)?;
@@ -267,7 +270,10 @@ impl Session {
         self.answered += u64::from(is_end);
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
-            self.client.target.tally.transactions.fetch_add(1, Relaxed);
+            let tally = &self.client.target.tally;
+            tally.transactions.fetch_add(1, Relaxed);
+            tally.add_uses(std::mem::take(&mut server.uses));
+            server.listed.has_prepared(server.prepared.len());
         }
         if matches!(asked, Asked::Query | Asked::Execute) {
             self.begin_next();

@@ -120,6 +120,14 @@ impl TlsStream {
         }
     }
 
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Attached(stream) => stream.local_addr(),
+            Socket::Detached(stream) => stream.local_addr(),
+            Socket::Lost => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     pub(crate) fn poll_read_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.readable > 0 || self.is_at_end {
