@@ -22,6 +22,10 @@ const SPARES_MAX: usize = 64;
 /// Memory of buffers that is not in use at one worker. A client that is idle has none; those that are busy pass it on
 /// without asking the allocator.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "they go into the connections boxed as they are, so that an idle one is a pointer"
+)]
 pub(crate) struct Spares {
     incoming: RefCell<Vec<Box<Incoming>>>,
     outgoing: RefCell<Vec<Box<Outgoing>>>,

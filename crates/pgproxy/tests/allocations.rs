@@ -1,4 +1,5 @@
 //! On the steady path a worker asks the allocator for nothing: counted on its thread, over many transactions.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 

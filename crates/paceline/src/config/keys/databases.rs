@@ -111,19 +111,28 @@ const DATABASE_KEYS: &[Key<DatabaseDraft>] = &[
     },
     Key {
         path: "statement_timeout",
-        field: Field::OptionalDuration(|row: &mut DatabaseDraft| &mut row.database.statement_timeout, 0..=30 * DAY),
+        field: Field::OptionalDuration(
+            |row: &mut DatabaseDraft| &mut row.database.statement_timeout,
+            0..=30 * DAY,
+        ),
         default_text: Some("`postgres.statement_timeout`"),
         about: "How long a statement may take before it is cancelled; 0 is as long as it takes.",
     },
     Key {
         path: "idle_in_transaction_timeout",
-        field: Field::OptionalDuration(|row: &mut DatabaseDraft| &mut row.database.idle_in_transaction_timeout, 0..=30 * DAY),
+        field: Field::OptionalDuration(
+            |row: &mut DatabaseDraft| &mut row.database.idle_in_transaction_timeout,
+            0..=30 * DAY,
+        ),
         default_text: Some("`postgres.idle_in_transaction_timeout`"),
         about: "How long a client may do nothing with a transaction open; 0 is for ever.",
     },
     Key {
         path: "client_idle_timeout",
-        field: Field::OptionalDuration(|row: &mut DatabaseDraft| &mut row.database.client_idle_timeout, 0..=30 * DAY),
+        field: Field::OptionalDuration(
+            |row: &mut DatabaseDraft| &mut row.database.client_idle_timeout,
+            0..=30 * DAY,
+        ),
         default_text: Some("`postgres.client_idle_timeout`"),
         about: "How long a client may do nothing outside of a transaction; 0 is for ever.",
     },
@@ -207,19 +216,28 @@ const USER_KEYS: &[Key<UserDraft>] = &[
     },
     Key {
         path: "statement_timeout",
-        field: Field::OptionalDuration(|row: &mut UserDraft| &mut row.user.statement_timeout, 0..=30 * DAY),
+        field: Field::OptionalDuration(
+            |row: &mut UserDraft| &mut row.user.statement_timeout,
+            0..=30 * DAY,
+        ),
         default_text: Some("that of the database"),
         about: "How long a statement may take before it is cancelled; 0 is as long as it takes.",
     },
     Key {
         path: "idle_in_transaction_timeout",
-        field: Field::OptionalDuration(|row: &mut UserDraft| &mut row.user.idle_in_transaction_timeout, 0..=30 * DAY),
+        field: Field::OptionalDuration(
+            |row: &mut UserDraft| &mut row.user.idle_in_transaction_timeout,
+            0..=30 * DAY,
+        ),
         default_text: Some("that of the database"),
         about: "How long a client may do nothing with a transaction open; 0 is for ever.",
     },
     Key {
         path: "client_idle_timeout",
-        field: Field::OptionalDuration(|row: &mut UserDraft| &mut row.user.client_idle_timeout, 0..=30 * DAY),
+        field: Field::OptionalDuration(
+            |row: &mut UserDraft| &mut row.user.client_idle_timeout,
+            0..=30 * DAY,
+        ),
         default_text: Some("that of the database"),
         about: "How long a client may do nothing outside of a transaction; 0 is for ever.",
     },
