@@ -1,7 +1,6 @@
 # The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
 SHELL := bash
 CARGO ?= cargo
-export NODE_PATH := $(CURDIR)/tests/drivers/node/node_modules:/usr/share/nodejs:/usr/lib/nodejs
 FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 120
 CHAOS_SEED ?= $(shell date +%s)

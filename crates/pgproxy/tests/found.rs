@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use paceline_testkit::{RawPg, frame};
 use support::{Rig, sqlstates, tags};
 
@@ -71,4 +73,57 @@ fn clients_with_settings_of_their_own_get_to_work_in_a_queue() {
         waits <= most,
         "{waits} waits for {most} transactions and logins"
     );
+}
+
+/// A BEGIN that got no server connection was refused, and what the client had sent behind it ran on the next one that was free, each
+/// statement as a transaction of its own.
+#[test]
+fn what_is_sent_behind_a_refused_begin_does_not_run() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.wait_timeout = Duration::from_millis(500);
+    });
+    rig.direct().query("CREATE TABLE behind (id int)");
+    let statements = ["BEGIN", "INSERT INTO behind VALUES (1)", "COMMIT"];
+    let simple = |sql: &&str| frame::query(sql);
+    let extended = |sql: &&str| {
+        [
+            frame::parse("", sql, &[]),
+            frame::bind("", "", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ]
+        .concat()
+    };
+    let ahead: [Vec<Vec<u8>>; 2] = [
+        statements.iter().map(simple).collect(),
+        statements.iter().map(extended).collect(),
+    ];
+    for messages in ahead {
+        let mut holder = rig.client();
+        holder.query("BEGIN");
+        let mut client = rig.client();
+        client.send(&messages.concat());
+        assert_eq!(client.read().sqlstate().as_deref(), Some("53300"));
+        holder.query("COMMIT");
+        let rest = client.rest();
+        assert_eq!((tags(&rest), sqlstates(&rest)), ("ZE".into(), vec!["08006".into()]));
+        assert_eq!(rig.direct().value("SELECT count(*) FROM behind"), "0");
+    }
+    rig.assert_nothing_leaked();
+}
+
+/// Who has waited for the answer goes on.
+#[test]
+fn a_refused_begin_alone_does_not_end_the_session() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.wait_timeout = Duration::from_millis(300);
+    });
+    let mut holder = rig.client();
+    holder.query("BEGIN");
+    let mut client = rig.client();
+    assert_eq!(sqlstates(&client.query("BEGIN")), ["53300"]);
+    holder.query("COMMIT");
+    assert_eq!(client.value("SELECT 1"), "1");
 }

@@ -1,6 +1,5 @@
-//! Programs that are run against the proxy: psql, pgbench, the drivers' scripts.
+//! Programs that are run against the proxy: psql and pgbench.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -65,22 +64,6 @@ pub(crate) fn psql(rig: &Rig, commands: &[&str]) -> Ended {
     command.args(["-X", "-A", "-q", "-v", "ON_ERROR_STOP=1"]);
     for text in commands {
         command.args(["-c", text]);
-    }
-    run(&mut command)
-}
-
-/// A script of `tests/drivers`, which gets the proxy's address as its arguments.
-pub(crate) fn driver_script(rig: &Rig, interpreter: &str, script: &str) -> Ended {
-    let drivers = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/drivers");
-    let mut command = Command::new(interpreter);
-    command
-        .arg(drivers.join(script))
-        .args(["127.0.0.1", &rig.port.to_string(), "postgres"]);
-    command.arg(rig.pool_size.to_string());
-    if std::env::var_os("NODE_PATH").is_none() {
-        let installed = drivers.join("../../../../tests/drivers/node/node_modules");
-        let path = format!("{}:/usr/share/nodejs:/usr/lib/nodejs", installed.display());
-        command.env("NODE_PATH", path);
     }
     run(&mut command)
 }
