@@ -278,14 +278,15 @@ fn a_changed_result_is_prepared_again() {
     client.read_until_ready();
     let run = [
         frame::bind("", "s", &[]),
+        frame::describe(b'P', ""),
         frame::execute("", 0),
         frame::sync(),
     ];
     send(&mut client, &run);
-    assert_eq!(tags(&client.read_until_ready()), "2CZ");
+    assert_eq!(tags(&client.read_until_ready()), "2TCZ");
     client.query("ALTER TABLE t ADD b int");
     send(&mut client, &run);
-    assert_eq!(tags(&client.read_until_ready()), "2CZ");
+    assert_eq!(tags(&client.read_until_ready()), "2TCZ");
 }
 
 #[test]

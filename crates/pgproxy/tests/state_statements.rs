@@ -54,6 +54,15 @@ fn answer(frames: &[Frame]) -> Vec<String> {
     seen.map(answer).collect()
 }
 
+fn described(name: &str) -> Vec<u8> {
+    [
+        frame::bind("", name, &[]),
+        frame::describe(b'P', ""),
+        frame::execute("", 0),
+    ]
+    .concat()
+}
+
 fn execute(name: &str) -> Vec<u8> {
     [frame::bind("", name, &[]), frame::execute("", 0)].concat()
 }
@@ -140,32 +149,32 @@ fn a_changed_result_is_prepared_again_unseen() {
     one.send(
         &[
             frame::parse("s", "SELECT * FROM t", &[]),
-            execute("s"),
+            described("s"),
             frame::sync(),
         ]
         .concat(),
     );
-    assert_eq!(tags(&one.read_until_ready()), "12DCZ");
+    assert_eq!(tags(&one.read_until_ready()), "12TDCZ");
     direct.query("ALTER TABLE t ADD b int DEFAULT 2");
-    one.send(&[execute("s"), frame::sync()].concat());
+    one.send(&[described("s"), frame::sync()].concat());
     let frames = one.read_until_ready();
-    assert_eq!(tags(&frames), "2DCZ", "{:?}", sqlstates(&frames));
-    assert_eq!(frames[1].values().len(), 2);
+    assert_eq!(tags(&frames), "2TDCZ", "{:?}", sqlstates(&frames));
+    assert_eq!(frames[2].values().len(), 2);
     // In a transaction, the client has to know.
     direct.query("ALTER TABLE t ADD c int DEFAULT 3");
     one.query("BEGIN");
-    one.send(&[execute("s"), frame::sync()].concat());
+    one.send(&[described("s"), frame::sync()].concat());
     assert_eq!(sqlstates(&one.read_until_ready()), ["0A000"]);
     one.query("ROLLBACK");
-    one.send(&[execute("s"), frame::sync()].concat());
-    assert_eq!(tags(&one.read_until_ready()), "2DCZ");
+    one.send(&[described("s"), frame::sync()].concat());
+    assert_eq!(tags(&one.read_until_ready()), "2TDCZ");
     // When something has been answered, too.
     direct.query("ALTER TABLE t ADD d int DEFAULT 4");
     one.send(
         &[
             frame::parse("u", "SELECT 7", &[]),
-            execute("u"),
-            execute("s"),
+            described("u"),
+            described("s"),
             frame::sync(),
         ]
         .concat(),
@@ -173,7 +182,7 @@ fn a_changed_result_is_prepared_again_unseen() {
     let frames = one.read_until_ready();
     assert_eq!(
         (&*tags(&frames), sqlstates(&frames)),
-        ("12DCEZ", vec!["0A000".to_owned()])
+        ("12TDCEZ", vec!["0A000".to_owned()])
     );
     // What has that SQLSTATE for another reason is not tried again.
     one.send(
@@ -185,6 +194,35 @@ fn a_changed_result_is_prepared_again_unseen() {
     );
     assert_eq!(tags(&one.read_until_ready()), "EZ");
     rig.assert_held(0);
+}
+
+/// asyncpg and pgjdbc do so: they ask for no description where they have one.
+#[test]
+fn rows_are_not_sent_to_who_knows_another_description() {
+    let rig = start();
+    let (mut one, mut direct) = (rig.client(), rig.direct());
+    direct.query("CREATE TABLE t AS SELECT 1 AS a");
+    let prepare = [
+        frame::parse("s", "SELECT * FROM t", &[]),
+        frame::describe(b'S', "s"),
+        frame::sync(),
+    ]
+    .concat();
+    let run = [execute("s"), frame::sync()].concat();
+    one.send(&prepare);
+    assert_eq!(tags(&one.read_until_ready()), "1tTZ");
+    one.send(&run);
+    assert_eq!(tags(&one.read_until_ready()), "2DCZ");
+    direct.query("ALTER TABLE t ADD b int DEFAULT 2");
+    one.send(&run);
+    assert_eq!(sqlstates(&one.read_until_ready()), ["0A000"]);
+    // What drivers do then.
+    one.send(&frame::close(b'S', "s"));
+    one.send(&prepare);
+    assert_eq!(tags(&one.read_until_ready()), "31tTZ");
+    one.send(&run);
+    let frames = one.read_until_ready();
+    assert_eq!(frames[1].values().len(), 2);
 }
 
 #[test]

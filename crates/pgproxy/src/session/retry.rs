@@ -84,7 +84,10 @@ impl Session {
             return false;
         };
         let is_curable = match error.sqlstate() {
-            Some(SqlState::FEATURE_NOT_SUPPORTED) => error.get(b'R') == Some(REVALIDATES),
+            // A client that asks for no description here reads the rows by one that it was given before.
+            Some(SqlState::FEATURE_NOT_SUPPORTED) => {
+                error.get(b'R') == Some(REVALIDATES) && has_describe(self.batch.buf())
+            }
             Some(SqlState::INVALID_SQL_STATEMENT_NAME) => true,
             _ => false,
         };
@@ -113,4 +116,16 @@ impl Session {
         self.batch.clear();
         self.batch_state = BatchState::Again;
     }
+}
+
+/// Whether these whole messages ask for a description.
+fn has_describe(mut batch: &[u8]) -> bool {
+    while let [tag, a, b, c, d, ..] = *batch {
+        if tag == b'D' {
+            return true;
+        }
+        let len = u32::from_be_bytes([a, b, c, d]) as usize + 1;
+        batch = batch.get(len..).unwrap_or_default();
+    }
+    false
 }
