@@ -308,6 +308,15 @@ impl Refusal {
         self.hint("The session ends with its transaction: connect again.")
     }
 
+    /// For a client that did not wait for the answer to what was refused.
+    pub(crate) fn sent_ahead() -> Self {
+        Self::new(
+            SqlState::CONNECTION_FAILURE,
+            "what was sent behind the refused query has not been run, because it may belong to the same transaction",
+        )
+        .hint("The session ends: connect again, and try the whole transaction again.")
+    }
+
     pub(crate) fn server_out_of_step(tag: u8) -> Self {
         let tag = tag.escape_ascii();
         Self::new(

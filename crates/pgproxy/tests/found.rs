@@ -107,7 +107,10 @@ fn what_is_sent_behind_a_refused_begin_does_not_run() {
         assert_eq!(client.read().sqlstate().as_deref(), Some("53300"));
         holder.query("COMMIT");
         let rest = client.rest();
-        assert_eq!((tags(&rest), sqlstates(&rest)), ("ZE".into(), vec!["08006".into()]));
+        assert_eq!(
+            (tags(&rest), sqlstates(&rest)),
+            ("ZE".into(), vec!["08006".into()])
+        );
         assert_eq!(rig.direct().value("SELECT count(*) FROM behind"), "0");
     }
     rig.assert_nothing_leaked();

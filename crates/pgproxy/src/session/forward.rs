@@ -158,6 +158,7 @@ impl Session {
             None => {
                 self.is_skipping = false;
                 if let Some(refusal) = self.denied.take() {
+                    self.was_refused = true;
                     refusal.write(self.client.outbox.buf());
                 }
                 ReadyForQuery(TransactionStatus::Idle).write(self.client.outbox.buf());
@@ -253,6 +254,7 @@ impl Session {
         let Some(refusal) = self.denied.take() else {
             return Some(Ok(Some(Stall::Server)));
         };
+        self.was_refused = true;
         let out = self.client.outbox.buf();
         refusal.write(out);
         if matches!(tag, b'Q' | b'F') {

@@ -95,6 +95,8 @@ pub(crate) struct Session {
     is_skipping: bool,
     /// What the next message that needs a server is told.
     denied: Option<Refusal>,
+    /// A batch or query was answered by us, for want of a server connection.
+    was_refused: bool,
     /// The server connection is being brought in line with the client's settings.
     is_setting_up: bool,
     /// A batch or query may be sent behind that without waiting for it.
@@ -198,6 +200,7 @@ impl Session {
             has_own_unnamed: false,
             is_skipping: false,
             denied: None,
+            was_refused: false,
             is_setting_up: false,
             may_ride: false,
             misfit: None,

@@ -26,6 +26,7 @@ impl Session {
 
     fn read_from(&mut self, inbox: &mut Inbox) -> Result<Stall, End> {
         loop {
+            self.heed_refusal(inbox)?;
             if self.must_wait() {
                 return Ok(Stall::Answers);
             }
@@ -48,6 +49,19 @@ impl Session {
             self.record(begins, frame);
             inbox.consume(len);
             self.deliver_local();
+        }
+    }
+
+    /// What the client has sent behind a batch that was refused may belong to a transaction that the batch was to begin, and must not
+    /// run as transactions of its own. At Postgres the connection would be gone as well.
+    fn heed_refusal(&mut self, inbox: &Inbox) -> Result<(), End> {
+        if !self.was_refused || self.skips() {
+            return Ok(());
+        }
+        self.was_refused = false;
+        match inbox.bytes().first() {
+            None | Some(b'X') => Ok(()),
+            Some(_) => Err(End::Told(Refusal::sent_ahead())),
         }
     }
 

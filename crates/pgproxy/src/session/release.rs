@@ -239,6 +239,7 @@ impl Session {
             });
         }
         let was_told = self.answer_lost(due, &refusal, was_skipping);
+        self.was_refused = was_told;
         if !was_told && (was_busy || was_setting_up) {
             self.denied = Some(refusal);
         }
