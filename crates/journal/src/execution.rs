@@ -10,7 +10,7 @@ use crate::attribution::Ticket;
 use crate::journal::Journal;
 use crate::load::{Charged, OpenLoad, Place};
 use crate::recent::{Attribution, Overlapping, StatementEnding, StatementRecord};
-use crate::trace::TraceParent;
+use crate::trace::{RequestId, TraceParent};
 
 /// Names a client connection of the Postgres half, for showing which statements ran side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +63,22 @@ pub struct Execution {
     finished: bool,
 }
 
+/// The request that an execution was charged to alone.
+#[derive(Debug)]
+pub struct Payer(Arc<OpenLoad>);
+
+impl Payer {
+    /// Its name in the journal.
+    pub fn request(&self) -> RequestId {
+        self.0.trace_id().into()
+    }
+
+    /// The method and the template of its path.
+    pub fn route(&self) -> &str {
+        &self.0.route
+    }
+}
+
 /// Who pays for an execution.
 #[derive(Debug)]
 enum Charge {
@@ -98,10 +114,10 @@ impl Execution {
         }
     }
 
-    /// The statement has ended, with success or an error.
-    pub fn finish(mut self, end: StatementEnd, now: Instant) {
+    /// The statement has ended, with success or an error. Gives the request that it was charged to, if that is certain.
+    pub fn finish(mut self, end: StatementEnd, now: Instant) -> Option<Payer> {
         self.finished = true;
-        self.settle(Some((end, now)));
+        self.settle(Some((end, now)))
     }
 
     /// Whether it bears the trace id of a load that was open when it began.
@@ -109,13 +125,15 @@ impl Execution {
         matches!(self.charge, Charge::Tagged(..))
     }
 
-    fn settle(&mut self, end: Option<(StatementEnd, Instant)>) {
+    fn settle(&mut self, end: Option<(StatementEnd, Instant)>) -> Option<Payer> {
+        let mut payer = None;
         let now = end.map(|(_, now)| now);
         let end = end.map(|(end, now)| (end, now.saturating_duration_since(self.began)));
         let charging = match std::mem::replace(&mut self.charge, Charge::Nobody) {
             Charge::Nobody => Charging::Nobody,
             Charge::Tagged(load, place) => {
                 if load.complete(&self.charged(place, false), end) {
+                    payer = Some(Payer(load));
                     Charging::Tagged
                 } else {
                     Charging::Late
@@ -128,6 +146,7 @@ impl Execution {
                     self.overlap(end, Some(&load));
                     Charging::Overlapping
                 } else if load.complete(&charged, end) {
+                    payer = Some(Payer(load));
                     Charging::Exclusive
                 } else {
                     Charging::Late
@@ -142,6 +161,7 @@ impl Execution {
         self.count(&charging);
         self.journal
             .record_execution(&self.shape, self.queued, end, now.unwrap_or(self.began));
+        payer
     }
 
     fn charged(&self, place: Place, untagged: bool) -> Charged<'_> {

@@ -88,7 +88,7 @@ mod totals;
 mod trace;
 
 pub use config::{Anchor, Config};
-pub use execution::{ConnectionId, Execution, StatementEnd, StatementStart};
+pub use execution::{ConnectionId, Execution, Payer, StatementEnd, StatementStart};
 pub use journal::Journal;
 pub use latencies::Latencies;
 pub use load::{Load, LoadError, LoadStart, Outcome};

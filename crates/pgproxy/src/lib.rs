@@ -41,5 +41,5 @@ pub use databases::Changes;
 pub use error::{Error, Unavailable};
 pub use pool::{PoolSnapshot, PoolTotals};
 pub use proxy::{Proxy, Stats};
-pub use slow_log::SlowStatement;
+pub use slow_log::{ShownParameters, SlowStatement};
 pub use tls::TlsError;

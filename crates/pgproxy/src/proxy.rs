@@ -99,7 +99,7 @@ impl Proxy {
             learning: Semaphore::new(LEARNING_MAX),
             control: OnceLock::new(),
             orders: Orders::default(),
-            slow_log: SlowLog::new(config.slow_query),
+            slow_log: SlowLog::new(config.slow_query, config.slow_query_parameters),
             journal,
             shapes: statements,
             config: Arc::new(config),
@@ -172,7 +172,8 @@ impl Proxy {
         check(&config)?;
         let known = Known::read(Arc::new(config.clone()))?;
         self.acceptor.reload(&config.client_tls)?;
-        self.slow_log.set_threshold(config.slow_query);
+        self.slow_log
+            .set(config.slow_query, config.slow_query_parameters);
         self.authenticator.exchange(known);
         let changes = self.databases.reload(config);
         if let Err(error) = self.means.connectors.reload() {

@@ -2,14 +2,18 @@
 //!
 //! A statement that was fast costs one comparison. The lines are limited, so that a database in trouble does not fill a disk too.
 
+mod parameters;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::databases::Target;
 use crate::session::Ran;
+
+pub use parameters::ShownParameters;
 
 /// Statements that are kept to be looked at.
 const KEPT_MAX: usize = 100;
@@ -23,6 +27,8 @@ const TEXT_BYTES_MAX: usize = 2048;
 pub(crate) struct SlowLog {
     /// In microseconds; `u64::MAX` is off.
     threshold: AtomicU64,
+    /// Whether parameters are to be shown, and kept for that.
+    shows_parameters: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -57,25 +63,38 @@ pub struct SlowStatement {
     pub client: Option<SocketAddr>,
     /// The error that it ended with.
     pub sqlstate: Option<String>,
-    /// The trace that its comment named, which leads to the request that caused it.
+    /// The request that caused it and the route of that, when it is certain which one it was.
+    pub request: Option<(String, String)>,
+    /// The trace that its comment named.
     pub trace_id: Option<String>,
+    /// What its parameters were, if that is shown.
+    pub parameters: Option<ShownParameters>,
 }
 
 impl SlowLog {
     /// `None` is off.
-    pub(crate) fn new(threshold: Option<Duration>) -> Self {
+    pub(crate) fn new(threshold: Option<Duration>, shows_parameters: bool) -> Self {
         let log = Self {
             threshold: AtomicU64::new(u64::MAX),
+            shows_parameters: AtomicBool::new(false),
             inner: Mutex::default(),
         };
-        log.set_threshold(threshold);
+        log.set(threshold, shows_parameters);
         log
     }
 
     /// From now on this is slow.
-    pub(crate) fn set_threshold(&self, threshold: Option<Duration>) {
+    pub(crate) fn set(&self, threshold: Option<Duration>, shows_parameters: bool) {
         let micros = threshold.map_or(u64::MAX, micros);
         self.threshold.store(micros, Relaxed);
+        let shows = shows_parameters && threshold.is_some();
+        self.shows_parameters.store(shows, Relaxed);
+    }
+
+    /// The parameters of a Bind, from what stands behind its names, if they are to be shown.
+    pub(crate) fn parameters(&self, rest: &[u8]) -> Option<Box<ShownParameters>> {
+        let shows = self.shows_parameters.load(Relaxed);
+        shows.then(|| Box::new(ShownParameters::of(rest)))
     }
 
     /// Whether so long is slow.
@@ -85,7 +104,7 @@ impl SlowLog {
 
     /// Notes a statement that is slow.
     #[cold]
-    pub(crate) fn note(&self, ran: &Ran, target: &Target, client: Option<SocketAddr>) {
+    pub(crate) fn note(&self, ran: Ran, target: &Target, client: Option<SocketAddr>) {
         let shape = &ran.due.statement.shape;
         let slow = SlowStatement {
             at: SystemTime::now(),
@@ -98,6 +117,10 @@ impl SlowLog {
             user: target.user.clone(),
             client,
             sqlstate: ran.sqlstate.map(|sqlstate| sqlstate.to_string()),
+            request: ran
+                .payer
+                .map(|payer| (payer.request().to_string(), payer.route().to_owned())),
+            parameters: ran.due.shown.map(|shown| *shown),
             trace_id: ran.due.trace.map(|trace| trace.trace_id.to_string()),
         };
         if let Some(left_out) = self.keep(slow.clone(), Instant::now()) {
@@ -143,10 +166,13 @@ impl SlowStatement {
             user = self.user,
             client = self.client.map(tracing::field::display),
             sqlstate = self.sqlstate,
+            request = self.request.as_ref().map(|(request, _)| request),
+            route = self.request.as_ref().map(|(_, route)| route),
             trace_id = self.trace_id,
             left_out = (left_out > 0).then_some(left_out),
             summary = self.summary,
             text = self.text,
+            parameters = self.parameters.as_ref().map(tracing::field::display),
             "A slow statement."
         );
     }
@@ -183,22 +209,26 @@ mod tests {
             user: "u".to_owned(),
             client: None,
             sqlstate: None,
+            request: None,
             trace_id: None,
+            parameters: None,
         }
     }
 
     #[test]
     fn the_threshold_can_be_changed_and_switched_off() {
-        let log = SlowLog::new(Some(Duration::from_millis(100)));
+        let log = SlowLog::new(Some(Duration::from_millis(100)), true);
         assert!(!log.is_slow(Duration::from_micros(99_999)));
         assert!(log.is_slow(Duration::from_millis(100)));
-        log.set_threshold(None);
+        assert!(log.parameters(&[0; 6]).is_some());
+        log.set(None, true);
         assert!(!log.is_slow(Duration::from_secs(1 << 30)));
+        assert_eq!(log.parameters(&[0; 6]), None, "nobody would see them");
     }
 
     #[test]
     fn lines_are_limited_and_those_left_out_are_told_and_the_last_ones_kept() {
-        let log = SlowLog::new(Some(Duration::ZERO));
+        let log = SlowLog::new(Some(Duration::ZERO), false);
         let start = Instant::now();
         let outcomes: Vec<_> = (0..200).map(|n| log.keep(slow(n), start)).collect();
         assert_eq!(outcomes.iter().flatten().count() as u64, LINES_MAX);

@@ -18,11 +18,20 @@ pub(super) struct Slow {
     user: String,
     client: Option<String>,
     sqlstate: Option<String>,
+    route: Option<String>,
+    request: Option<String>,
     trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Vec<Option<String>>>,
 }
 
 impl Slow {
     pub(super) fn of(slow: SlowStatement) -> Self {
+        let (request, route) = slow.request.unzip();
+        let parameters = slow.parameters.map(|parameters| {
+            let values = parameters.values();
+            values.map(|value| value.map(str::to_owned)).collect()
+        });
         Self {
             at: rfc3339(slow.at),
             text: slow.text,
@@ -34,7 +43,10 @@ impl Slow {
             user: slow.user,
             client: slow.client.map(|client| client.to_string()),
             sqlstate: slow.sqlstate,
+            route,
+            request,
             trace_id: slow.trace_id,
+            parameters,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use paceline_journal::TraceParent;
 
 use super::Prepared;
+use crate::slow_log::ShownParameters;
 
 /// Portals that are remembered at once; executions of others are not accounted.
 const NAMED_MAX: usize = 64;
@@ -18,6 +19,8 @@ pub(crate) struct Portal {
     pub(crate) trace: Option<TraceParent>,
     /// The settings that the parameters name, when the statement sets what they say.
     pub(crate) settings: Vec<String>,
+    /// The parameters for the slow log, until it is executed.
+    pub(crate) shown: Option<Box<ShownParameters>>,
     /// It was executed: what comes goes on where it was suspended.
     pub(crate) has_run: bool,
 }

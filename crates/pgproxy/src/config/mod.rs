@@ -110,6 +110,8 @@ pub struct Config {
     pub console_stats_users: Vec<String>,
     /// Statements from this on are logged one by one. `None`: none are.
     pub slow_query: Option<Duration>,
+    /// Whether their parameters are logged as well.
+    pub slow_query_parameters: bool,
     /// Worker threads; as many calls of [`Proxy::serve`](crate::Proxy::serve) are expected.
     pub workers: usize,
 }
@@ -148,6 +150,7 @@ impl Default for Config {
             login_timeout: Duration::from_secs(30),
             forward_trace_comment: false,
             slow_query: None,
+            slow_query_parameters: false,
             console_users: Vec::new(),
             console_stats_users: Vec::new(),
             workers: 1,

@@ -386,5 +386,6 @@ fn due(statement: Statement, parameters: u64, trace: Option<TraceParent>) -> Run
         parameters,
         trace,
         queued: Duration::ZERO,
+        shown: None,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use paceline_journal::{
-    ConnectionId, Execution, Journal, StatementEnd, StatementStart, TraceParent,
+    ConnectionId, Execution, Journal, Payer, StatementEnd, StatementStart, TraceParent,
 };
 use paceline_pgwire::SqlState;
 use paceline_sql::Statement;
@@ -16,6 +16,7 @@ use super::state::Act;
 use crate::client::{Prepared, StatementId};
 use crate::error::Refusal;
 use crate::server::ServerName;
+use crate::slow_log::ShownParameters;
 
 /// So much of the parameters is hashed; it is enough to tell most of them apart, and bounded.
 const HASHED_BYTES_MAX: usize = 64 * 1024;
@@ -62,6 +63,8 @@ pub(crate) struct Due {
     pub(crate) parameters: u64,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) queued: Duration,
+    /// The parameters for the slow log, if it shows them.
+    pub(crate) shown: Option<Box<ShownParameters>>,
 }
 
 /// What has run, and how it went.
@@ -70,6 +73,8 @@ pub(crate) struct Ran {
     pub(crate) took: Duration,
     pub(crate) rows: u64,
     pub(crate) sqlstate: Option<SqlState>,
+    /// The request that it was charged to.
+    pub(crate) payer: Option<Payer>,
 }
 
 impl From<Due> for Run {
@@ -120,12 +125,13 @@ impl Run {
             rows,
             sqlstate: code,
         };
-        execution.finish(end, now);
+        let payer = execution.finish(end, now);
         Some(Ran {
             due,
             took: now.saturating_duration_since(began),
             rows,
             sqlstate,
+            payer,
         })
     }
 }
@@ -229,6 +235,7 @@ impl Session {
         statement: &Statement,
         parameters: u64,
         trace: Option<TraceParent>,
+        shown: Option<Box<ShownParameters>>,
     ) -> Run {
         let statement = statement.clone();
         let queued = std::mem::replace(&mut self.queued, Duration::ZERO);
@@ -237,6 +244,7 @@ impl Session {
             parameters,
             trace,
             queued,
+            shown,
         })
     }
 

@@ -32,7 +32,7 @@ impl Session {
             return Ok(Some(Stall::Answers));
         }
         self.may_ride = false;
-        let run = self.due(&statement, 0, text.trace);
+        let run = self.due(&statement, 0, text.trace, None);
         let stand_in = self.deallocate_by_query(text.stripped().as_bytes());
         let act = self.act(&statement.shape, Vec::new());
         let with_comment = self.worker.proxy.config.forward_trace_comment;
@@ -77,21 +77,21 @@ impl Session {
         if self.is_setting_up && self.portals.get_mut(execute.portal).is_none() {
             return Ok(Some(Stall::Answers));
         }
-        let portal = self.portals.get_mut(execute.portal).map(|portal| {
+        let mut portal = self.portals.get_mut(execute.portal).map(|portal| {
             let is_first = !std::mem::replace(&mut portal.has_run, true);
             let prepared = Arc::clone(&portal.prepared);
             let settings = portal.settings.clone();
             (
                 prepared,
-                portal.parameters,
+                (portal.parameters, portal.shown.take()),
                 portal.trace,
                 is_first,
                 settings,
             )
         });
-        let run = match &portal {
-            Some((prepared, parameters, trace, true, _)) => {
-                self.due(&prepared.statement, *parameters, *trace)
+        let run = match &mut portal {
+            Some((prepared, (parameters, shown), trace, true, _)) => {
+                self.due(&prepared.statement, *parameters, *trace, shown.take())
             }
             // What goes on where it was suspended is no execution of its own.
             _ => Run::default(),

@@ -147,6 +147,7 @@ impl Session {
             }
             let trace = self.trace_of(prepared.id);
             let parameters = hash_parameters(bind.rest, missing);
+            let shown = self.worker.proxy.slow_log.parameters(bind.rest);
             let settings = named_settings(&prepared, bind.rest, missing);
             self.portals.insert(
                 bind.portal,
@@ -155,6 +156,7 @@ impl Session {
                     parameters,
                     trace,
                     settings,
+                    shown,
                     has_run: false,
                 },
             );

@@ -254,7 +254,7 @@ impl Session {
             let slow_log = &self.worker.proxy.slow_log;
             if slow_log.is_slow(ran.took) {
                 let client = self.client.stream.peer_addr().ok();
-                slow_log.note(&ran, &self.client.target, client);
+                slow_log.note(ran, &self.client.target, client);
             }
         }
         if note.sqlstate.is_some() && asked == Asked::Query {

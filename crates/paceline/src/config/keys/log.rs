@@ -56,7 +56,12 @@ pub(super) const KEYS: &[Key] = &[
                 },
             },
         ),
-        "SQL statements that take this long or longer are logged one by one, at most ten a second. Literals and parameters are not logged.",
+        "SQL statements that take this long or longer are logged one by one, at most ten a second. Literals are not logged.",
+    ),
+    key(
+        "log.slow_query_parameters",
+        Field::Flag(|draft| &mut draft.postgres.slow_query_parameters),
+        "Whether these lines show the parameters as well: 20 at most, and 200 bytes of each.",
     ),
 ];
 

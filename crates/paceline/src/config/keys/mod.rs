@@ -141,7 +141,10 @@ pub(crate) fn is_reloadable(path: &str) -> bool {
     match path.split_once('.') {
         None => TOP.contains(&path),
         Some(("postgres", _)) => !POSTGRES_FIXED.contains(&path),
-        Some(_) => matches!(path, "log.level" | "log.slow_query"),
+        Some(_) => matches!(
+            path,
+            "log.level" | "log.slow_query" | "log.slow_query_parameters"
+        ),
     }
 }
 
