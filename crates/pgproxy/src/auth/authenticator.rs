@@ -56,8 +56,11 @@ impl Known {
     }
 
     /// The number of the database that a client wants, of the main one where there is none such: that is told only to those who
-    /// may come in.
+    /// may come in. The console is the main one's: whoever another server knows by the name of its user is not that user.
     fn database(&self, name: &str) -> usize {
+        if crate::console::is_meant(&self.config, name) {
+            return 0;
+        }
         let databases = &self.config.databases;
         let named = |wanted: &str| databases.iter().position(|found| found.name == wanted);
         named(name).or_else(|| named(ANY)).unwrap_or(0)

@@ -69,7 +69,13 @@ impl Target {
             Turn::Wait(pause) => return Attempt::Wait(pause),
             Turn::Try => {}
         }
+        let generation = self.pool.generation();
         match self.server.open(&settings, worker).await {
+            // Meanwhile the target went elsewhere: this one leads to where it was.
+            Ok(_) if self.pool.generation() != generation => {
+                self.circuit.succeeded();
+                Attempt::Wait(Duration::ZERO)
+            }
             Ok(connection) => {
                 self.review_statuses(&connection.reported);
                 self.note_part(&connection);

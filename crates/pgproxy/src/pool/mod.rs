@@ -153,6 +153,11 @@ impl<C: Pooled> Pool<C> {
         self.close_idle();
     }
 
+    /// Another number, and what was open before is given to nobody.
+    pub(crate) fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
     /// From now on nobody gets a connection, and those that are open are closed as they come back.
     pub(crate) fn pause(self: &Arc<Self>) {
         self.lock().is_paused = true;

@@ -35,9 +35,11 @@ pub(super) struct Act {
 type Changes = Vec<(String, Option<String>)>;
 
 impl Act {
-    /// Whether part of it lasts although it has failed: what was committed within one text.
+    /// Whether part of it lasts although it has failed: what was committed within one text, and what no rollback takes back.
     pub(super) fn may_half_succeed(&self) -> bool {
-        self.shape.transaction.is_some()
+        let lasts = SessionState::ADVISORY_LOCK | SessionState::PREPARED | SessionState::HIDDEN;
+        let facts = self.shape.session.facts();
+        self.shape.transaction.is_some() || facts.is_some_and(|facts| facts.leaves.meets(lasts))
     }
 }
 
@@ -97,11 +99,12 @@ impl Session {
     }
 
     /// A statement has succeeded, or part of it may have.
-    pub(super) fn acted(&mut self, act: &Act, is_query: bool) {
+    pub(super) fn acted(&mut self, act: &Act, asked: Asked, has_failed: bool) {
+        let is_query = asked == Asked::Query && !has_failed;
         let (Some(server), Some(facts)) = (&mut self.server, act.shape.session.facts()) else {
             return;
         };
-        if facts.discards_all {
+        if facts.discards_all && !has_failed {
             return self.discarded();
         }
         self.listening.unlisten(&facts.unlistens);
@@ -131,6 +134,23 @@ impl Session {
             doings.culprit = Some(Arc::clone(&act.shape));
         }
         self.doings = Some(doings).filter(|doings| !doings.is_empty());
+    }
+
+    /// A text has failed. If it resets settings, those of the startup packet have been set behind it all the same: nobody knows what
+    /// holds now.
+    pub(super) fn reset_in_vain(&mut self, act: &Act) {
+        let resets = act.shape.session.facts().is_some_and(|facts| {
+            let mut settings = facts.settings.iter();
+            settings.any(|change| change.is_reset && !change.is_local)
+        });
+        let has_startup = self.client.startup.names().next().is_some();
+        if let Some(server) = &mut self.server
+            && resets
+            && has_startup
+        {
+            server.reset = server.reset.max(Reset::Light);
+            server.forget_settings();
+        }
     }
 
     /// These settings are now what the startup packet says, or the server's defaults: no need to ask.
@@ -254,6 +274,14 @@ impl Session {
                 Vec::new(),
                 server.pinned() | doings.state | SessionState::SETTINGS,
             ),
+        };
+        let makes_temporary = changes
+            .iter()
+            .any(|(name, value)| name == "search_path" && makes_temporary(value.as_deref()));
+        let state = if makes_temporary {
+            state | SessionState::SETTINGS
+        } else {
+            state
         };
         let is_news = server.pin(state);
         if is_news && !std::mem::replace(&mut self.has_told_pin, true) {
@@ -459,6 +487,12 @@ const HOLDS: [(SessionState, &str); 5] = [
         "SELECT 1 FROM pg_catalog.pg_listening_channels()",
     ),
 ];
+
+/// Whether whatever is created under this search path is temporary, though the statement does not say so.
+fn makes_temporary(search_path: Option<&str>) -> bool {
+    let first = search_path.and_then(|path| path.split(',').next());
+    first.is_some_and(|first| first.trim_matches([' ', '"']) == "pg_temp")
+}
 
 /// The values of a DataRow; `None` when one of them is not text as we read it.
 fn values(body: &[u8], is_utf8: bool) -> Option<Vec<Option<String>>> {

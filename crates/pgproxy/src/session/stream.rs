@@ -278,10 +278,14 @@ impl Session {
         if matches!(asked, Asked::Query | Asked::Execute) {
             self.begin_next();
         }
-        if let Some(act) = note.act.take()
-            && (note.sqlstate.is_none() || act.may_half_succeed())
-        {
-            self.acted(&act, asked == Asked::Query && note.sqlstate.is_none());
+        if let Some(act) = note.act.take() {
+            let has_failed = note.sqlstate.is_some();
+            if !has_failed || act.may_half_succeed() {
+                self.acted(&act, asked, has_failed);
+            }
+            if has_failed {
+                self.reset_in_vain(&act);
+            }
         }
         match note.purpose {
             Purpose::Client => {}
@@ -304,6 +308,7 @@ impl Session {
         undone.extend(server.expect.fail());
         self.is_held &= !server.expect.is_empty();
         // The last one is the one that failed; the others were never looked at.
+        let act = undone.last_mut().and_then(|entry| entry.note.act.take());
         let failed = undone.last().and_then(|entry| entry.note.sqlstate);
         let bound = undone.last().and_then(|entry| match entry.note.undo {
             Undo::Bound(id) => Some(id),
@@ -329,6 +334,9 @@ impl Session {
             server.prepared.condemn(id);
         }
         self.worker.undone.replace(undone);
+        if let Some(act) = act.filter(|act| act.may_half_succeed()) {
+            self.acted(&act, Asked::Execute, true);
+        }
         self.begin_next();
     }
 

@@ -160,6 +160,10 @@ impl<'a> Reader<'a> {
             CallEffect::Sets => {
                 let is_local = arguments.get(2).is_some_and(functions::is_true);
                 session.change(functions::setting_name(arguments), false, is_local);
+                let value = arguments.get(1).and_then(functions::text);
+                if value.is_some_and(|value| value.contains("pg_temp")) {
+                    session.leave(SessionState::TEMPORARY);
+                }
             }
             CallEffect::SetsThis(name) => session.change(SettingName::named(name), false, false),
         }
@@ -279,6 +283,15 @@ impl Part for pb::UpdateStmt {
             self.relation
                 .iter()
                 .for_each(|relation| reader.found.write(relation));
+            let is_settings = |relation: &pb::RangeVar| {
+                relation.relname == "pg_settings"
+                    && matches!(&*relation.schemaname, "" | "pg_catalog")
+            };
+            if self.relation.as_ref().is_some_and(is_settings) {
+                // A rule of Postgres's own makes set_config of it.
+                let session = &mut reader.found.session;
+                session.change(SettingName::Computed, false, false);
+            }
             self.target_list.read(reader);
             self.from_clause.read(reader);
             self.where_clause.read(reader);
