@@ -64,8 +64,10 @@ impl Session {
         self.portals.end_transaction();
         self.begin_next();
         self.heed(statement.shape.kind, effect);
-        self.reset_to_startup(effect);
+        let has_behind = self.reset_to_startup(effect);
         self.hold(statement.shape.kind, effect);
+        // If the text fails, what was sent behind it has to be undone first.
+        self.is_held |= has_behind;
         Ok(None)
     }
 

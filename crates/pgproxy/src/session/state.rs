@@ -303,14 +303,15 @@ impl Session {
     }
 
     /// Behind a statement that resets settings: the client's own defaults are those of its startup packet, which the server does not
-    /// know. In order, and in the same transaction.
-    pub(super) fn reset_to_startup(&mut self, effect: &SessionEffect) {
+    /// know. In order, and in the same transaction. Says whether anything was sent.
+    pub(super) fn reset_to_startup(&mut self, effect: &SessionEffect) -> bool {
         let startup = Arc::clone(&self.client.startup);
         let Some(facts) = effect.facts().filter(|facts| !facts.discards_all) else {
-            return;
+            return false;
         };
+        let mut has_sent = false;
         if startup.names().next().is_none() {
-            return;
+            return has_sent;
         }
         for is_local in [false, true] {
             let mut names = Vec::new();
@@ -324,8 +325,10 @@ impl Session {
             }
             if let Some(sql) = startup.statement_for(&names, is_local) {
                 self.send_behind(sql.as_bytes());
+                has_sent = true;
             }
         }
+        has_sent
     }
 
     /// A statement of our own that belongs to what the client has just sent.
