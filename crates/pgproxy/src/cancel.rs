@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use paceline_pgwire::startup::CancelRequest;
@@ -63,7 +64,16 @@ struct Entry {
 #[derive(Default)]
 struct Target {
     key: Option<Arc<CancelKey>>,
+    /// Wakes the client's session, which waits for a server connection.
+    waiting: Option<Waker>,
     was_cancelled: bool,
+}
+
+/// What a request has led to.
+enum Found {
+    Server(Arc<CancelKey>),
+    /// The client was in the queue for one, and has been woken.
+    Waiting,
 }
 
 impl CancelKeys {
@@ -103,23 +113,31 @@ impl CancelKeys {
         }
     }
 
-    /// The server process that a request means, marked as cancelled.
-    fn find(&self, request: &CancelRequest<'_>) -> Option<Arc<CancelKey>> {
+    /// The server process that a request means, marked as cancelled; or the wait for one.
+    fn find(&self, request: &CancelRequest<'_>) -> Option<Found> {
         let entry = Arc::clone(self.shard(request.process_id).get(&request.process_id)?);
         if !is_equal(&entry.secret, request.secret) {
             return None;
         }
         let mut target = lock(&entry.target);
-        let key = target.key.clone()?;
+        let found = match target.key.clone() {
+            Some(key) => Found::Server(key),
+            None => {
+                target.waiting.take()?.wake();
+                Found::Waiting
+            }
+        };
         target.was_cancelled = true;
-        Some(key)
+        Some(found)
     }
 
     /// Passes a request on. Returns when the server has dealt with it. A request that leads nowhere is dropped in silence, as
     /// by Postgres.
     pub(crate) async fn relay(&self, request: &CancelRequest<'_>) {
-        if let Some(key) = self.find(request) {
-            return cancel(&key).await;
+        match self.find(request) {
+            Some(Found::Server(key)) => return cancel(&key).await,
+            Some(Found::Waiting) => return,
+            None => {}
         }
         let Some(elsewhere) = self.elsewhere.get() else {
             return;
@@ -161,7 +179,7 @@ impl Cancelable {
     pub(crate) fn attach(&self, key: &Arc<CancelKey>) {
         *lock(&self.entry.target) = Target {
             key: Some(Arc::clone(key)),
-            was_cancelled: false,
+            ..Target::default()
         };
     }
 
@@ -171,6 +189,19 @@ impl Cancelable {
         let key = target.key.clone()?;
         target.was_cancelled = true;
         Some(key)
+    }
+
+    /// Ready when the client's wait for a server connection has been cancelled. Requests end it until [`Cancelable::detach`].
+    pub(crate) fn poll_wait(&self, context: &Context<'_>) -> Poll<()> {
+        let mut target = lock(&self.entry.target);
+        if std::mem::take(&mut target.was_cancelled) {
+            return Poll::Ready(());
+        }
+        match &mut target.waiting {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// From now on requests reach nothing. Says whether one was sent since `attach`.
@@ -278,9 +309,18 @@ mod tests {
             process_id: mine.process_id(),
             secret: &secret,
         };
-        let find = |request: CancelRequest<'_>| keys.find(&request).map(|key| key.process_id);
+        let find = |request: CancelRequest<'_>| match keys.find(&request) {
+            Some(Found::Server(key)) => Some(key.process_id),
+            Some(Found::Waiting) => Some(0),
+            None => None,
+        };
 
         assert_eq!(find(request), None, "idle");
+        let context = Context::from_waker(Waker::noop());
+        assert!(mine.poll_wait(&context).is_pending());
+        assert_eq!(find(request), Some(0), "waits");
+        assert!(mine.poll_wait(&context).is_ready());
+        assert!(other.poll_wait(&context).is_pending());
         mine.attach(&target(7));
         other.attach(&target(8));
         let wrong = [secret[0] ^ 1, secret[1], secret[2], secret[3]];

@@ -317,6 +317,14 @@ impl Refusal {
         .hint("The session ends: connect again, and try the whole transaction again.")
     }
 
+    /// The client's own cancel has come before a server connection.
+    pub(crate) fn cancelled_in_queue() -> Self {
+        Self::new(
+            SqlState::QUERY_CANCELED,
+            "canceling statement due to user request: it was waiting for a server connection",
+        )
+    }
+
     pub(crate) fn server_out_of_step(tag: u8) -> Self {
         let tag = tag.escape_ascii();
         Self::new(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use paceline_testkit::frame;
-use support::{Rig, sqlstates};
+use support::{PATIENCE, Rig, sqlstates};
 
 /// Sets a flag when it is dropped, also when the test fails.
 struct Over<'f>(&'f AtomicBool);
@@ -86,5 +86,31 @@ fn ten_thousand_cancels_hit_nobody_who_did_not_ask() {
         hits > 200 && served > 1000,
         "{hits} hits, {served} queries of neighbours"
     );
+    rig.assert_nothing_leaked();
+}
+
+#[test]
+fn a_cancel_ends_the_wait_for_a_server_connection() {
+    let rig = Rig::with(|config| {
+        config.pool_size = 1;
+        config.wait_timeout = PATIENCE;
+    });
+    let (mut holder, mut first, mut second) = (rig.client(), rig.client(), rig.client());
+    holder.query("BEGIN");
+    first.send(&frame::query("SELECT 'first'"));
+    rig.wait_for_queue(1);
+    second.send(&frame::query("SELECT 'second'"));
+    rig.wait_for_queue(2);
+    first.cancel();
+    assert_eq!(sqlstates(&first.read_until_ready()), ["57014"]);
+    rig.wait_for_queue(1);
+    // One that comes after the wait hits nothing of what follows.
+    first.cancel();
+    holder.query("COMMIT");
+    assert_eq!(
+        second.read_until_ready()[1].values(),
+        [Some("second".to_owned())]
+    );
+    assert_eq!(first.value("SELECT 'again'"), "again");
     rig.assert_nothing_leaked();
 }

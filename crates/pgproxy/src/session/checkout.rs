@@ -52,6 +52,9 @@ impl Session {
                 Some(grant) => next = grant,
             }
         }
+        if self.server.is_none() {
+            self.client.cancelable.detach();
+        }
         self.queued = began.elapsed();
         let target = &self.client.target;
         target.pool.record_wait(self.queued);
@@ -105,6 +108,7 @@ impl Session {
             Some(Ok(Err(reason))) => self.denied = Some(Refusal::unavailable(&reason)),
             // The task has vanished, which it does with its worker only.
             Some(Err(_)) => self.denied = Some(Refusal::shutting_down()),
+            None if self.denied.is_some() => {}
             None => self.denied = Some(self.why_not(&target, since)),
         }
         Ok(None)
@@ -144,29 +148,35 @@ impl Session {
                 *since = Instant::now();
                 limit = settings.wait_timeout;
             }
-            if granted.is_some() || !target.pool.is_paused() {
+            if granted.is_some() || self.denied.is_some() || !target.pool.is_paused() {
                 break granted;
             }
         };
         if granted.is_none() {
             // This client has left the queue.
             drop(ticket);
-            self.denied = Some(self.why_not(&target, *since));
+            if self.denied.is_none() {
+                self.denied = Some(self.why_not(&target, *since));
+            }
         }
         Ok(granted)
     }
 
     /// Waits for something else than the client, for this long at most. The client is listened to meanwhile: when it goes, so
-    /// does what it waits for.
+    /// does what it waits for. A cancel ends the wait, and `denied` says so.
     async fn wait_for<T>(
         &mut self,
         limit: Duration,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<Option<T>, End> {
         let mut timeout = pin!(sleep(limit));
-        let mut has_closed = false;
+        let (mut has_closed, mut was_cancelled) = (false, false);
         let (client, spares) = (&mut self.client, &self.worker.spares);
-        poll_fn(|context| {
+        let found = poll_fn(|context| {
+            if client.cancelable.poll_wait(context).is_ready() {
+                was_cancelled = true;
+                return Poll::Ready(Ok(None));
+            }
             if let Poll::Ready(found) = poll(context) {
                 return Poll::Ready(Ok(Some(found)));
             }
@@ -202,7 +212,11 @@ impl Session {
             }
             Poll::Pending
         })
-        .await
+        .await;
+        if was_cancelled {
+            self.denied = Some(Refusal::cancelled_in_queue());
+        }
+        found
     }
 
     /// The wait is over without a connection: because none can be opened, or all are in use.
