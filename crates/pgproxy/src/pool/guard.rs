@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use paceline_sql::SessionState;
 
@@ -186,13 +187,34 @@ impl<C: Pooled> DerefMut for Lease<C> {
 
 impl<C: Pooled> Drop for Lease<C> {
     fn drop(&mut self) {
+        if self.connection.is_some() {
+            self.end(self.pool.clock.now());
+        } else {
+            self.uncount();
+        }
+    }
+}
+
+impl<C: Pooled> Lease<C> {
+    /// Gives it back, or closes it, when it is `now`: for those who have looked at the clock already.
+    pub(crate) fn end_at(mut self, now: Instant) {
+        self.end(now);
+    }
+
+    /// It counts no more as what it was.
+    fn uncount(&mut self) {
         self.set_idle_in_transaction(false);
+        if self.is_pinned() {
+            self.pin(SessionState::NOTHING);
+        }
+    }
+
+    fn end(&mut self, now: Instant) {
         let is_pinned = self.is_pinned();
-        self.pin(SessionState::NOTHING);
+        self.uncount();
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let now = self.pool.clock.now();
         // A panic may have left it half-way between two states that each look clean.
         let is_trusted = !self.is_condemned && !is_pinned && !std::thread::panicking();
         if is_trusted && connection.is_clean() && now < connection.expires() {

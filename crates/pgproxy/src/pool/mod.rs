@@ -246,6 +246,9 @@ impl<C: Pooled> Pool<C> {
             return self.place_free(1, 0);
         }
         let is_stale = is_stale || stamp.doubt != inner.doubt;
+        if inner.has_nobody_waiting() {
+            return inner.keep(connection, stamp, is_stale, now);
+        }
         let lease = Lease::given_back(self, connection, stamp, is_stale);
         if let Some(lease) = inner.hand_over(lease) {
             inner.keep(lease.into_inner(), stamp, is_stale, now);

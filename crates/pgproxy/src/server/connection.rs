@@ -76,6 +76,10 @@ pub(crate) struct ServerConnection {
     pub(crate) reported: Reported,
     pub(crate) cancel_key: Arc<CancelKey>,
     pub(crate) listed: ListedServer,
+    /// Since when its client has it.
+    pub(crate) held_since: Instant,
+    /// How long that client has waited for it, until a statement has been charged with it.
+    pub(crate) queued: Duration,
     worker: usize,
     expires: Instant,
 }
@@ -94,6 +98,7 @@ pub(super) struct Fresh {
 
 impl ServerConnection {
     pub(super) fn new(fresh: Fresh) -> Self {
+        let now = Instant::now();
         Self {
             stream: Some(fresh.stream),
             inbox: fresh.inbox,
@@ -113,8 +118,10 @@ impl ServerConnection {
             reported: fresh.reported,
             cancel_key: fresh.cancel_key,
             listed: fresh.listed,
+            held_since: now,
+            queued: Duration::ZERO,
             worker: fresh.worker,
-            expires: Instant::now() + fresh.lifetime,
+            expires: now + fresh.lifetime,
         }
     }
 

@@ -238,7 +238,10 @@ impl Session {
         shown: Option<Box<ShownParameters>>,
     ) -> Run {
         let statement = statement.clone();
-        let queued = std::mem::replace(&mut self.queued, Duration::ZERO);
+        let queued = match &mut self.server {
+            Some(server) => std::mem::take(&mut server.queued),
+            None => Duration::ZERO,
+        };
         Run::from(Due {
             statement,
             parameters,

@@ -19,7 +19,7 @@ const CANCEL_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doing {
     /// Waiting for answers. The number tells one batch from the next.
-    Statement(u64),
+    Statement(u32),
     /// Nothing, with a transaction open.
     IdleInTransaction,
     /// Nothing.
@@ -28,38 +28,50 @@ pub(crate) enum Doing {
     Other,
 }
 
-/// Rings when a client has done the same for too long.
+/// Rings when a client has done the same for too long. One word large where nothing was configured.
 #[derive(Default)]
-pub(super) struct Alarm {
-    /// Since it was set; the box is kept for the next time.
+pub(super) struct Alarm(Option<Box<Timer>>);
+
+/// Kept for the next time when it is not set.
+struct Timer {
     set_for: Option<Doing>,
-    timer: Option<Pin<Box<Sleep>>>,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl Alarm {
     /// It rings when this has gone on for the whole limit.
     fn set(&mut self, doing: Doing, limit: Duration) {
-        if self.set_for == Some(doing) {
-            return;
-        }
-        self.set_for = Some(doing);
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().reset(Instant::now() + limit),
-            None => self.timer = Some(Box::pin(sleep(limit))),
+        match &mut self.0 {
+            Some(timer) if timer.set_for == Some(doing) => {}
+            Some(timer) => {
+                timer.set_for = Some(doing);
+                timer.sleep.as_mut().reset(Instant::now() + limit);
+            }
+            None => {
+                let (set_for, sleep) = (Some(doing), Box::pin(sleep(limit)));
+                self.0 = Some(Box::new(Timer { set_for, sleep }));
+            }
         }
     }
 
     fn stop(&mut self) {
-        self.set_for = None;
+        if let Some(timer) = &mut self.0 {
+            timer.set_for = None;
+        }
     }
 
     /// Ready when it rings. What it rings for is over then, or is told again after a moment.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Doing> {
-        let (Some(doing), Some(timer)) = (self.set_for, &mut self.timer) else {
+        let Some(Timer {
+            set_for: Some(doing),
+            sleep,
+        }) = self.0.as_deref_mut()
+        else {
             return Poll::Pending;
         };
-        timer.as_mut().poll(context).map(|()| {
-            timer.as_mut().reset(Instant::now() + CANCEL_AGAIN);
+        let doing = *doing;
+        sleep.as_mut().poll(context).map(|()| {
+            sleep.as_mut().reset(Instant::now() + CANCEL_AGAIN);
             doing
         })
     }

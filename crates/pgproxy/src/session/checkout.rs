@@ -52,15 +52,16 @@ impl Session {
                 Some(grant) => next = grant,
             }
         }
-        if self.server.is_none() {
-            self.client.cancelable.detach();
-        }
-        self.queued = began.elapsed();
+        let waited = began.elapsed();
         let target = &self.client.target;
-        target.pool.record_wait(self.queued);
-        target.tally.count_wait(self.queued);
-        if self.server.is_none() {
-            self.client.listed.rests();
+        target.pool.record_wait(waited);
+        target.tally.count_wait(waited);
+        match &mut self.server {
+            Some(server) => server.queued = waited,
+            None => {
+                self.client.cancelable.detach();
+                self.client.listed.rests();
+            }
         }
         Ok(())
     }
@@ -235,11 +236,11 @@ impl Session {
     }
 
     /// The connection is ours from here on.
-    fn attach(&mut self, lease: Lease<Opened>) {
+    fn attach(&mut self, mut lease: Lease<Opened>) {
         self.client.cancelable.attach(&lease.cancel_key);
         self.client.listed.holds(&lease.listed);
         self.client.target.tally.assignments.fetch_add(1, Relaxed);
-        self.held_since = Some(Instant::now());
+        (lease.held_since, lease.queued) = (Instant::now(), Duration::ZERO);
         self.has_reports = false;
         self.server = Some(lease);
         self.bring_in_line();

@@ -10,7 +10,7 @@ use paceline_sql::{Kind, SessionEffect, SessionState, Shape, TransactionControl}
 use super::account::{Note, Run, Undo};
 use super::expect::{Asked, Fate};
 use super::read::Taken;
-use super::understand::Text;
+use super::understand::{INLINE_BYTES_MAX, Text};
 use super::{BodyTo, Copy, End, Session, Stall};
 use crate::error::Refusal;
 use crate::server::{NameBuf, Reset};
@@ -20,7 +20,11 @@ const REFUSED: &[u8] = b"refused by Paceline";
 
 impl Session {
     pub(super) fn query(&mut self, message: Message<'_>) -> Taken {
-        let text = Text::new(Query::parse(message.body()).map_err(malformed)?.text);
+        let text = Query::parse(message.body()).map_err(malformed)?.text;
+        if let Some(stall) = self.need_server_for(b'Q', text) {
+            return stall;
+        }
+        let text = Text::new(text);
         if let Some(stall) = self.must_learn(&text) {
             return Ok(Some(stall));
         }
@@ -145,7 +149,9 @@ impl Session {
         if self.copy == Copy::In {
             return Ok(None);
         }
-        self.traces.clear();
+        if let Some(rare) = &mut self.rare {
+            rare.traces.clear();
+        }
         self.has_own_unnamed = false;
         self.may_ride = false;
         self.portals.end_batch();
@@ -248,6 +254,14 @@ impl Session {
         Ok(None)
     }
 
+    /// As [`Session::need_server`], for a text that need not be looked at before: it comes again when there is a connection.
+    pub(super) fn need_server_for(&mut self, tag: u8, text: &[u8]) -> Option<Taken> {
+        if text.len() > INLINE_BYTES_MAX {
+            return None;
+        }
+        self.need_server(tag)
+    }
+
     /// `None` when there is a server connection. When none can be had, the message is answered with the reason.
     pub(super) fn need_server(&mut self, tag: u8) -> Option<Taken> {
         if self.server.is_some() {
@@ -265,7 +279,7 @@ impl Session {
             self.is_skipping = true;
         }
         self.body_to = BodyTo::Nowhere;
-        self.learnt = None;
+        self.take_learnt();
         Some(Ok(None))
     }
 

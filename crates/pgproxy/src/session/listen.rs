@@ -35,9 +35,12 @@ pub(super) enum Adoption {
     Failed,
 }
 
-/// What of a move is remembered.
+/// What is remembered of moves. One word large for a client that never listened.
 #[derive(Default)]
-pub(super) struct Listening {
+pub(super) struct Listening(Option<Box<Moves>>);
+
+#[derive(Default)]
+struct Moves {
     adoption: Option<Adoption>,
     /// Notifications that the connection itself has told since the client subscribed.
     heard: Vec<Vec<u8>>,
@@ -51,28 +54,44 @@ pub(super) struct Listening {
 impl Listening {
     /// Whether the move is under way, so that nothing else may be done.
     pub(super) fn is_moving(&self) -> bool {
-        !matches!(self.adoption, None | Some(Adoption::Failed))
+        !matches!(self.adoption(), None | Some(Adoption::Failed))
     }
 
     fn is_asked(&self) -> bool {
-        matches!(self.adoption, Some(Adoption::Asked(_)))
+        matches!(self.adoption(), Some(Adoption::Asked(_)))
+    }
+
+    fn adoption(&self) -> Option<&Adoption> {
+        self.0.as_ref()?.adoption.as_ref()
+    }
+
+    fn moves(&mut self) -> &mut Moves {
+        self.0.get_or_insert_default()
+    }
+
+    fn set_adoption(&mut self, adoption: Adoption) {
+        self.moves().adoption = Some(adoption);
     }
 
     /// The connection is gone.
     pub(super) fn stop(&mut self) {
-        self.adoption = None;
-        self.unlistens.clear();
-        self.has_rolled_back = false;
+        if let Some(moves) = &mut self.0 {
+            moves.adoption = None;
+            moves.unlistens.clear();
+            moves.has_rolled_back = false;
+        }
     }
 
     /// An UNLISTEN has succeeded, which means nothing before its transaction is committed.
     pub(super) fn unlisten(&mut self, names: &[Option<Box<str>>]) {
-        self.unlistens.extend_from_slice(names);
+        if !names.is_empty() {
+            self.moves().unlistens.extend_from_slice(names);
+        }
     }
 
-    /// Something was rolled back.
+    /// Something was rolled back, by a client that has subscriptions.
     pub(super) fn roll_back(&mut self) {
-        self.has_rolled_back = true;
+        self.moves().has_rolled_back = true;
     }
 }
 
@@ -80,8 +99,11 @@ impl Session {
     /// The transaction is over: what it has ended is ended. If any of it was rolled back that cannot be told, and the client
     /// gets rather too much than too little.
     pub(super) fn settle_unlistens(&mut self) {
-        let unlistens = std::mem::take(&mut self.listening.unlistens);
-        if std::mem::take(&mut self.listening.has_rolled_back) {
+        let Some(moves) = &mut self.listening.0 else {
+            return;
+        };
+        let unlistens = std::mem::take(&mut moves.unlistens);
+        if std::mem::take(&mut moves.has_rolled_back) {
             return;
         }
         for name in unlistens {
@@ -93,7 +115,9 @@ impl Session {
 
     /// `DISCARD ALL`.
     pub(super) fn forget_subscriptions(&mut self) {
-        self.listening.unlistens.clear();
+        if let Some(moves) = &mut self.listening.0 {
+            moves.unlistens.clear();
+        }
         self.client.subscriptions = None;
     }
 
@@ -103,10 +127,12 @@ impl Session {
             return false;
         };
         if !server.pinned().meets(SessionState::LISTEN) {
-            self.listening.adoption = None;
+            if let Some(moves) = &mut self.listening.0 {
+                moves.adoption = None;
+            }
             return false;
         }
-        if self.listening.adoption.is_some() {
+        if self.listening.adoption().is_some() {
             return self.listening.is_moving();
         }
         // The listening connection gets texts as the database has them.
@@ -119,10 +145,10 @@ impl Session {
             _ => false,
         };
         if !is_same {
-            self.listening.adoption = Some(Adoption::Failed);
+            self.listening.set_adoption(Adoption::Failed);
             return false;
         }
-        self.listening.adoption = Some(Adoption::Asked(Vec::new()));
+        self.listening.set_adoption(Adoption::Asked(Vec::new()));
         let text = b"SELECT pg_catalog.pg_listening_channels()";
         self.send_internal(text, Purpose::Channels);
         true
@@ -134,7 +160,8 @@ impl Session {
             return false;
         }
         let name = crate::server::first_value(body);
-        if let (Some(Adoption::Asked(names)), Some(name)) = (&mut self.listening.adoption, name)
+        if let (Some(Adoption::Asked(names)), Some(name)) =
+            (&mut self.listening.moves().adoption, name)
             && names.len() <= CHANNELS_MAX
         {
             names.push(name);
@@ -144,13 +171,14 @@ impl Session {
 
     /// The connection has said to what it listens.
     pub(super) fn channels_known(&mut self) {
-        let Some(Adoption::Asked(names)) = self.listening.adoption.take() else {
+        let Some(Adoption::Asked(names)) = self.listening.moves().adoption.take() else {
             return;
         };
+        let has_failed = self.take_internal_error().is_some();
         let client = &mut self.client;
         let known = client.subscriptions.as_ref().map_or(0, |known| known.len());
-        if self.internal_error.take().is_some() || known + names.len() > CHANNELS_MAX {
-            self.listening.adoption = Some(Adoption::Failed);
+        if has_failed || known + names.len() > CHANNELS_MAX {
+            self.listening.set_adoption(Adoption::Failed);
             return;
         }
         let (id, target) = (client.id().0, Arc::clone(&client.target));
@@ -158,8 +186,9 @@ impl Session {
         let subscriptions = client
             .subscriptions
             .get_or_insert_with(|| Box::new(Subscriptions::new(id, target)));
-        self.listening.heard.clear();
-        self.listening.adoption = Some(Adoption::Confirming {
+        let moves = self.listening.moves();
+        moves.heard.clear();
+        moves.adoption = Some(Adoption::Confirming {
             fresh: subscriptions.add(names, self.worker.index),
             limit: Box::pin(sleep(limit)),
         });
@@ -168,28 +197,29 @@ impl Session {
 
     /// Something may have happened to what the client has subscribed to.
     pub(super) fn heed_hub(&mut self) {
-        let Some(Adoption::Confirming { fresh, limit }) = &self.listening.adoption else {
+        let Some(Adoption::Confirming { fresh, limit }) = self.listening.adoption() else {
             return;
         };
         let Some(subscriptions) = &mut self.client.subscriptions else {
             return;
         };
         if subscriptions.are_active() {
-            self.listening.adoption = Some(Adoption::Unlistening);
+            self.listening.set_adoption(Adoption::Unlistening);
             self.send_internal(b"UNLISTEN *", Purpose::Unlisten);
         } else if limit.is_elapsed() {
             fresh
                 .iter()
                 .for_each(|name| subscriptions.remove(Some(name)));
-            self.listening.adoption = Some(Adoption::Failed);
+            self.listening.set_adoption(Adoption::Failed);
         }
     }
 
     /// The connection listens no more.
     pub(super) fn unlistened(&mut self) {
-        let has_failed = self.internal_error.take().is_some();
-        self.listening.adoption = has_failed.then_some(Adoption::Failed);
-        self.listening.heard_until = Some(Instant::now() + BEHIND_MAX);
+        let has_failed = self.take_internal_error().is_some();
+        let moves = self.listening.moves();
+        moves.adoption = has_failed.then_some(Adoption::Failed);
+        moves.heard_until = Some(Instant::now() + BEHIND_MAX);
         if let Some(server) = &mut self.server
             && !has_failed
         {
@@ -200,17 +230,18 @@ impl Session {
     /// The connection itself tells of a notification.
     pub(super) fn hear(&mut self, frame: &[u8]) {
         let is_twofold = matches!(
-            self.listening.adoption,
+            self.listening.adoption(),
             Some(Adoption::Confirming { .. } | Adoption::Unlistening)
         );
         if is_twofold && self.client.subscriptions.is_some() {
-            self.listening.heard.push(frame.to_vec());
+            self.listening.moves().heard.push(frame.to_vec());
         }
     }
 
     /// Ready when there is something for the client, or the move can go on or has taken too long.
     pub(super) fn poll_hub(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(Adoption::Confirming { limit, .. }) = &mut self.listening.adoption
+        if let Some(moves) = &mut self.listening.0
+            && let Some(Adoption::Confirming { limit, .. }) = &mut moves.adoption
             && limit.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(());
@@ -226,13 +257,13 @@ impl Session {
         if self.client.subscriptions.is_none() || self.listening.is_moving() || !self.is_at_rest() {
             return Ok(());
         }
-        let listening = &mut self.listening;
-        if listening
+        let moves = self.listening.moves();
+        if moves
             .heard_until
             .is_some_and(|until| until <= Instant::now())
         {
-            listening.heard.clear();
-            listening.heard_until = None;
+            moves.heard.clear();
+            moves.heard_until = None;
         }
         let client = &mut self.client;
         while let Some(subscriptions) = &client.subscriptions
@@ -243,8 +274,8 @@ impl Session {
             else {
                 break;
             };
-            match listening.heard.iter().position(|heard| **heard == *frame) {
-                Some(index) => drop(listening.heard.remove(index)),
+            match moves.heard.iter().position(|heard| **heard == *frame) {
+                Some(index) => drop(moves.heard.remove(index)),
                 None => client.outbox.put(&frame),
             }
         }

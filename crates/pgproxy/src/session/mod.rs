@@ -53,7 +53,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
 
 use paceline_journal::TraceParent;
 use paceline_pgwire::backend::{BackendKeyData, ParameterStatus, ReadyForQuery, TransactionStatus};
@@ -87,8 +86,8 @@ pub(crate) struct Session {
     /// Held from the first message of a transaction to its end.
     server: Option<Lease<Opened>>,
     portals: Portals,
-    /// The trace comments of this batch, by the statement that bore them.
-    traces: Vec<(StatementId, TraceParent)>,
+    /// What few sessions ever need, made when it is.
+    rare: Option<Box<Rare>>,
     /// This batch has parsed an unnamed statement.
     has_own_unnamed: bool,
     /// Detached, and an error was told: nothing counts before the client's Sync.
@@ -101,8 +100,6 @@ pub(crate) struct Session {
     is_setting_up: bool,
     /// A batch or query may be sent behind that without waiting for it.
     may_ride: bool,
-    /// That has failed, and why.
-    misfit: Option<Refusal>,
     /// The server connection is being made as new, for whoever comes next.
     is_resetting: bool,
     /// The server is being asked what was done to the session.
@@ -122,8 +119,6 @@ pub(crate) struct Session {
     /// The client's batch, as long as nothing of it is answered, to be sent again.
     batch: Outbox,
     batch_state: BatchState,
-    /// What the server said when its settings could not be brought in line, or it could not be reset.
-    internal_error: Option<Box<(SqlState, String)>>,
     /// What was sent last decides what may follow: nothing more before its answer.
     is_held: bool,
     copy: Copy,
@@ -135,18 +130,25 @@ pub(crate) struct Session {
     is_paused: bool,
     /// The server has told a setting within this transaction.
     has_reports: bool,
-    /// Since when the connection is held.
-    held_since: Option<Instant>,
-    /// How long the connection was waited for, until a statement has been charged with it.
-    queued: Duration,
-    /// What a huge text means, found out elsewhere.
-    learnt: Option<Statement>,
     /// The client has ended: what is due may still be passed on until then.
     leaving: Option<Pin<Box<Sleep>>>,
-    /// Batches and queries that were answered.
-    answered: u64,
+    /// Batches and queries that were answered, from zero again after the last number.
+    answered: u32,
     alarm: Alarm,
     listening: Listening,
+}
+
+/// What few sessions ever need. Ten thousand idle ones do without.
+#[derive(Default)]
+struct Rare {
+    /// The trace comments of this batch, by the statement that bore them.
+    traces: Vec<(StatementId, TraceParent)>,
+    /// Why the server connection could not be brought in line.
+    misfit: Option<Refusal>,
+    /// What the server said when that has failed, or another of our own statements.
+    internal_error: Option<(SqlState, String)>,
+    /// What a huge text means, found out elsewhere.
+    learnt: Option<Statement>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,14 +198,13 @@ impl Session {
             client,
             server: None,
             portals: Portals::default(),
-            traces: Vec::new(),
+            rare: None,
             has_own_unnamed: false,
             is_skipping: false,
             denied: None,
             was_refused: false,
             is_setting_up: false,
             may_ride: false,
-            misfit: None,
             batch: Outbox::default(),
             batch_state: BatchState::Off,
             is_resetting: false,
@@ -214,21 +215,31 @@ impl Session {
             is_session_pooled,
             has_told_pin: false,
             has_left_nothing: false,
-            internal_error: None,
             is_held: false,
             copy: Copy::No,
             body_to: BodyTo::Nowhere,
             answer_to: BodyTo::Nowhere,
             is_paused: false,
             has_reports: false,
-            held_since: None,
-            queued: Duration::ZERO,
-            learnt: None,
             leaving: None,
             answered: 0,
             alarm: Alarm::default(),
             listening: Listening::default(),
         })
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// What the server said to a statement of our own that has failed.
+    fn take_internal_error(&mut self) -> Option<(SqlState, String)> {
+        self.rare.as_mut()?.internal_error.take()
+    }
+
+    /// What a huge text means, if it was found out.
+    fn take_learnt(&mut self) -> Option<Statement> {
+        self.rare.as_mut()?.learnt.take()
     }
 
     /// Runs it to its end.

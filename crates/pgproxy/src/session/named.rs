@@ -24,6 +24,9 @@ const TRACES_MAX: usize = 256;
 impl Session {
     pub(super) fn parse(&mut self, message: Message<'_>) -> Taken {
         let parse = Parse::parse(message.body()).map_err(malformed)?;
+        if let Some(stall) = self.need_server_for(b'P', parse.text) {
+            return stall;
+        }
         let text = Text::new(parse.text);
         let known = self.known(self.forwarded(&text), parse.types);
         if known.is_none()
@@ -38,16 +41,16 @@ impl Session {
             return Ok(Some(Stall::Answers));
         }
         if let Some(refusal) = self.refusal_of_name(parse.statement, parse.text.len()) {
-            self.learnt = None;
+            self.take_learnt();
             return self.refuse(b'P', refusal);
         }
         let prepared =
             known.unwrap_or_else(|| self.meet(&text, parse.types, !parse.statement.is_empty()));
         if !self.rides(&prepared.statement.shape) {
-            self.learnt = Some(prepared.statement.clone());
+            self.rare().learnt = Some(prepared.statement.clone());
             return Ok(Some(Stall::Answers));
         }
-        self.learnt = None;
+        self.take_learnt();
         if let Some(trace) = text.trace {
             self.note_trace(prepared.id, trace);
         }
@@ -298,16 +301,18 @@ impl Session {
     }
 
     fn note_trace(&mut self, id: StatementId, trace: TraceParent) {
-        let has_room = self.traces.len() < TRACES_MAX;
-        match self.traces.iter_mut().find(|(found, _)| *found == id) {
+        let traces = &mut self.rare().traces;
+        let has_room = traces.len() < TRACES_MAX;
+        match traces.iter_mut().find(|(found, _)| *found == id) {
             Some((_, old)) => *old = trace,
-            None if has_room => self.traces.push((id, trace)),
+            None if has_room => traces.push((id, trace)),
             None => {}
         }
     }
 
     fn trace_of(&self, id: StatementId) -> Option<TraceParent> {
-        self.traces
+        let traces = &self.rare.as_ref()?.traces;
+        traces
             .iter()
             .find(|(found, _)| *found == id)
             .map(|(_, trace)| *trace)

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use paceline_pgwire::Wire;
 use paceline_pgwire::backend::{ParameterStatus, ReadyForQuery, TransactionStatus};
@@ -128,9 +128,10 @@ impl Session {
             }
             lease.listed.rests();
             self.client.listed.rests();
-            if let Some(since) = self.held_since.take() {
-                self.client.target.tally.count_held(since.elapsed());
-            }
+            let now = Instant::now();
+            let held = now.saturating_duration_since(lease.held_since);
+            self.client.target.tally.count_held(held);
+            lease.end_at(now);
         }
     }
 
@@ -151,10 +152,11 @@ impl Session {
 
     /// The settings are in line, or cannot be.
     pub(super) fn set_up_done(&mut self) {
+        let error = self.take_internal_error();
         let Some(server) = &mut self.server else {
             return;
         };
-        match self.internal_error.take() {
+        match error {
             None => {
                 self.is_setting_up = false;
                 let (target, settings) = (&self.client.target, &self.client.settings);
@@ -163,9 +165,8 @@ impl Session {
                     target.remember_statuses(settings, &server.reported);
                 }
             }
-            Some(error) => {
-                let (sqlstate, words) = *error;
-                self.misfit = Some(Refusal::settings_refused(sqlstate, &words));
+            Some((sqlstate, words)) => {
+                self.rare().misfit = Some(Refusal::settings_refused(sqlstate, &words));
             }
         }
     }
@@ -173,10 +174,11 @@ impl Session {
     /// The session is as new, or cannot be reset.
     pub(super) fn reset_done(&mut self) {
         self.is_resetting = false;
+        let has_failed = self.take_internal_error().is_some();
         let Some(server) = &mut self.server else {
             return;
         };
-        if self.internal_error.take().is_some() {
+        if has_failed {
             server.condemn();
         }
         server.reset = Reset::None;

@@ -257,7 +257,7 @@ impl Session {
     /// The survey has been answered, or was not necessary.
     pub(super) fn surveyed(&mut self) {
         self.is_surveying = false;
-        let error = self.internal_error.take();
+        let error = self.take_internal_error();
         let Some(doings) = self.doings.take() else {
             return;
         };

@@ -130,7 +130,7 @@ impl Session {
             Some(Step { ends: true, .. }) => self.finish(),
             _ => {}
         }
-        match self.misfit.take() {
+        match self.rare.as_mut().and_then(|rare| rare.misfit.take()) {
             None => Ok(()),
             misfit => Err(Lost {
                 words: None,
@@ -196,7 +196,7 @@ impl Session {
                 if let Some(head) = server.expect.head() {
                     head.note.run.rows += rows;
                 }
-                if complete.tag == b"ROLLBACK" {
+                if complete.tag == b"ROLLBACK" && self.client.subscriptions.is_some() {
                     self.listening.roll_back();
                 }
                 heed_command(server, &mut self.client.statements, complete.tag, step.fate);
@@ -224,7 +224,7 @@ impl Session {
             replacement = head.note.refusal.take();
             if step.fate == Fate::SwallowAll && head.note.purpose != Purpose::Client {
                 let words = String::from_utf8_lossy(fields.message().unwrap_or_default());
-                self.internal_error = Some(Box::new((sqlstate, words.into_owned())));
+                self.rare().internal_error = Some((sqlstate, words.into_owned()));
             }
         }
         if let Some(refusal) = &replacement {
@@ -267,7 +267,7 @@ impl Session {
         }
         self.is_held &= !server.expect.is_empty();
         let is_end = matches!(asked, Asked::Query | Asked::FunctionCall | Asked::Sync);
-        self.answered += u64::from(is_end);
+        self.answered = self.answered.wrapping_add(u32::from(is_end));
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
             let tally = &self.client.target.tally;

@@ -11,7 +11,7 @@ use super::{Session, Stall};
 use crate::client::{Prepared, Source};
 
 /// Texts above this are parsed on a thread of their own: the parser takes about 100 ns for a byte.
-const INLINE_BYTES_MAX: usize = 32 * 1024;
+pub(super) const INLINE_BYTES_MAX: usize = 32 * 1024;
 
 /// A text as it came, and without its trace comment.
 pub(crate) struct Text<'t> {
@@ -79,13 +79,14 @@ impl Session {
 
     /// A huge text has to be parsed elsewhere first.
     pub(super) fn must_learn(&self, text: &Text<'_>) -> Option<Stall> {
-        let is_huge = text.stripped.len() > INLINE_BYTES_MAX && self.learnt.is_none();
+        let is_huge = text.stripped.len() > INLINE_BYTES_MAX
+            && self.rare.as_ref().is_none_or(|rare| rare.learnt.is_none());
         is_huge.then(|| Stall::Learn(text.stripped.as_ref().into()))
     }
 
     /// What the text of a Query means.
     pub(super) fn meaning(&mut self, text: &Text<'_>) -> Statement {
-        let learnt = self.learnt.take();
+        let learnt = self.take_learnt();
         learnt.unwrap_or_else(|| meaning(&self.worker.proxy.shapes, text))
     }
 
@@ -139,7 +140,7 @@ impl Session {
 
     /// Parses a huge text elsewhere.
     pub(super) async fn learn(&mut self, text: Box<str>) {
-        let proxy = &self.worker.proxy;
+        let proxy = Arc::clone(&self.worker.proxy);
         // The semaphore is never closed.
         let _permit = proxy.learning.acquire().await;
         let shapes = Arc::clone(&proxy.shapes);
@@ -148,10 +149,9 @@ impl Session {
             Understanding::NeedsParse => shapes.learn(&text),
         });
         // A parser that panics on a client's text has learnt nothing; nor can we about it, then.
-        self.learnt = Some(
-            learnt
-                .await
-                .unwrap_or_else(|_| proxy.shapes.learn("(not understood)")),
-        );
+        let learnt = learnt
+            .await
+            .unwrap_or_else(|_| proxy.shapes.learn("(not understood)"));
+        self.rare().learnt = Some(learnt);
     }
 }
