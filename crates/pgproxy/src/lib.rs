@@ -13,6 +13,7 @@ mod cancel;
 mod client;
 mod config;
 mod console;
+mod count;
 mod databases;
 mod error;
 mod hashing;

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use paceline_pgwire::Reader;
 use paceline_pgwire::auth::ChannelBinding;
@@ -261,7 +260,7 @@ impl Arrival {
             target.pool.pause();
         }
         let admission = proxy.databases.admit(&database, &identity.user)?;
-        target.tally.logins.fetch_add(1, Relaxed);
+        target.tally.of(self.worker.index).logins.add(1);
         let listed = self.listed(database, identity.user, application);
         Ok(Wish::Session(target, admission, settings?, listed))
     }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) use opening::Attempt;
 pub use reload::Changes;
 pub(crate) use shared::Admission;
-pub(crate) use tally::{Totals, Uses};
+pub(crate) use tally::{Sums, Totals, Uses};
 pub(crate) use target::{Target, TargetSettings};
 
 use crate::auth::{Credential, Identity};
@@ -42,6 +42,8 @@ pub(crate) struct Databases {
     /// The settings of a new server connection.
     neutral: Arc<Settings>,
     means: Arc<Means>,
+    /// Those that run, whatever a later configuration says.
+    workers: usize,
     inner: Mutex<Inner>,
 }
 
@@ -70,6 +72,7 @@ impl Databases {
         let databases = Self {
             neutral,
             means,
+            workers: config.workers,
             inner: Mutex::new(Inner {
                 shared: Shared::new(&config),
                 config: Arc::new(config),
@@ -185,7 +188,7 @@ impl Databases {
         let budgets = inner.shared.budgets(config, name, &url.user);
         let (neutral, means) = (Arc::clone(&self.neutral), Arc::clone(&self.means));
         let server = Server::new(url, credential, neutral, means);
-        let target = Target::new(&key, server, settings, &budgets);
+        let target = Target::new(&key, server, settings, &budgets, self.workers);
         let entry = Entry {
             target: Arc::clone(&target),
             unused_since: None,

@@ -1,77 +1,97 @@
 //! What is counted for each target, over its life.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::errors::Errors;
+use crate::count::Count;
 
-/// Sums; written with one addition each where the thing happens.
-#[derive(Debug, Default)]
+/// What is counted: by each worker for itself, so that none has to wait for another's cache line.
+#[derive(Debug)]
 pub(crate) struct Tally {
-    pub(crate) logins: AtomicU64,
-    pub(crate) assignments: AtomicU64,
-    pub(crate) transactions: AtomicU64,
-    pub(crate) queries: AtomicU64,
-    pub(crate) from_clients: AtomicU64,
-    pub(crate) from_servers: AtomicU64,
-    pub(crate) query_us: AtomicU64,
-    /// How long clients have held server connections.
-    pub(crate) held_us: AtomicU64,
-    pub(crate) wait_us: AtomicU64,
-    client_parses: AtomicU64,
-    server_parses: AtomicU64,
-    binds: AtomicU64,
-    prepared_hits: AtomicU64,
+    workers: Box<[Sums]>,
     pub(crate) errors: Errors,
 }
 
+/// What one worker has counted.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Sums {
+    pub(crate) logins: Count,
+    pub(crate) assignments: Count,
+    pub(crate) transactions: Count,
+    queries: Count,
+    pub(crate) from_clients: Count,
+    pub(crate) from_servers: Count,
+    query_us: Count,
+    /// How long clients have held server connections.
+    held_us: Count,
+    wait_us: Count,
+    client_parses: Count,
+    server_parses: Count,
+    binds: Count,
+    prepared_hits: Count,
+}
+
 impl Tally {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| Sums::default()).collect(),
+            errors: Errors::default(),
+        }
+    }
+
+    /// The sums of this worker, to be added to by its thread alone.
+    pub(crate) fn of(&self, worker: usize) -> &Sums {
+        &self.workers[worker]
+    }
+
+    /// The sums of all workers now.
+    pub(crate) fn read(&self) -> Totals {
+        let totals = self.workers.iter().map(Sums::read);
+        totals.fold(Totals::default(), Totals::plus)
+    }
+}
+
+impl Sums {
     /// A statement has come to its end.
     pub(crate) fn count_query(&self, took: Duration) {
-        self.queries.fetch_add(1, Relaxed);
-        self.query_us.fetch_add(micros(took), Relaxed);
+        self.queries.add(1);
+        self.query_us.add(micros(took));
     }
 
     /// A client has given a server connection back.
     pub(crate) fn count_held(&self, held: Duration) {
-        self.held_us.fetch_add(micros(held), Relaxed);
+        self.held_us.add(micros(held));
     }
 
     /// A client has waited for a server connection.
     pub(crate) fn count_wait(&self, waited: Duration) {
-        self.wait_us.fetch_add(micros(waited), Relaxed);
+        self.wait_us.add(micros(waited));
     }
 
-    /// What a server connection has counted by itself. To be called once for each transaction; most use little of it.
+    /// What a server connection has counted by itself. To be called once for each transaction.
     pub(crate) fn add_uses(&self, uses: Uses) {
-        for (sum, count) in [
-            (&self.client_parses, uses.client_parses),
-            (&self.server_parses, uses.server_parses),
-            (&self.binds, uses.binds),
-            (&self.prepared_hits, uses.hits),
-        ] {
-            if count > 0 {
-                sum.fetch_add(count.into(), Relaxed);
-            }
-        }
+        self.client_parses.add(uses.client_parses.into());
+        self.server_parses.add(uses.server_parses.into());
+        self.binds.add(uses.binds.into());
+        self.prepared_hits.add(uses.hits.into());
     }
 
-    /// The sums now.
-    pub(crate) fn read(&self) -> Totals {
+    fn read(&self) -> Totals {
         Totals {
-            logins: self.logins.load(Relaxed),
-            assignments: self.assignments.load(Relaxed),
-            transactions: self.transactions.load(Relaxed),
-            queries: self.queries.load(Relaxed),
-            from_clients: self.from_clients.load(Relaxed),
-            from_servers: self.from_servers.load(Relaxed),
-            query_us: self.query_us.load(Relaxed),
-            held_us: self.held_us.load(Relaxed),
-            wait_us: self.wait_us.load(Relaxed),
-            client_parses: self.client_parses.load(Relaxed),
-            server_parses: self.server_parses.load(Relaxed),
-            binds: self.binds.load(Relaxed),
-            prepared_hits: self.prepared_hits.load(Relaxed),
+            logins: self.logins.get(),
+            assignments: self.assignments.get(),
+            transactions: self.transactions.get(),
+            queries: self.queries.get(),
+            from_clients: self.from_clients.get(),
+            from_servers: self.from_servers.get(),
+            query_us: self.query_us.get(),
+            held_us: self.held_us.get(),
+            wait_us: self.wait_us.get(),
+            client_parses: self.client_parses.get(),
+            server_parses: self.server_parses.get(),
+            binds: self.binds.get(),
+            prepared_hits: self.prepared_hits.get(),
         }
     }
 }

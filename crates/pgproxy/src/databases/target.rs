@@ -118,6 +118,7 @@ impl Target {
         server: Server,
         settings: TargetSettings,
         budgets: &[Arc<Budget<Opened>>],
+        workers: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             database: key.database.clone(),
@@ -129,7 +130,7 @@ impl Target {
             time_limits: TimeLimits::new(&settings.timeouts),
             settings: Mutex::new(Arc::new(settings)),
             doubt: Doubt::default(),
-            tally: Tally::default(),
+            tally: Tally::new(workers),
             periods: Mutex::default(),
             statuses: Mutex::default(),
         })

@@ -55,7 +55,7 @@ impl Session {
         let waited = began.elapsed();
         let target = &self.client.target;
         target.pool.record_wait(waited);
-        target.tally.count_wait(waited);
+        target.tally.of(self.worker.index).count_wait(waited);
         match &mut self.server {
             Some(server) => server.queued = waited,
             None => {
@@ -239,7 +239,7 @@ impl Session {
     fn attach(&mut self, mut lease: Lease<Opened>) {
         self.client.cancelable.attach(&lease.cancel_key);
         self.client.listed.holds(&lease.listed);
-        self.client.target.tally.assignments.fetch_add(1, Relaxed);
+        self.tally().assignments.add(1);
         (lease.held_since, lease.queued) = (Instant::now(), Duration::ZERO);
         self.has_reports = false;
         self.server = Some(lease);

@@ -74,6 +74,7 @@ use crate::buffer::Outbox;
 use crate::cancel;
 use crate::client::{Client, Portals, StatementId};
 use crate::config::Pooling;
+use crate::databases::Sums;
 use crate::error::Refusal;
 use crate::pool::Lease;
 use crate::server::Opened;
@@ -226,6 +227,11 @@ impl Session {
             alarm: Alarm::default(),
             listening: Listening::default(),
         })
+    }
+
+    /// What this worker counts for the client's target.
+    fn tally(&self) -> &Sums {
+        self.client.target.tally.of(self.worker.index)
     }
 
     fn rare(&mut self) -> &mut Rare {

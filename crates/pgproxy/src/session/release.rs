@@ -115,10 +115,7 @@ impl Session {
     /// Lets the connection go, in whatever state it is: the guard knows what to do with it.
     pub(super) fn detach(&mut self) {
         let is_mid_message = self.is_mid_message();
-        (self.copy, self.is_held) = (Copy::No, false);
-        (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
-        (self.is_surveying, self.was_discarded) = (false, false);
-        self.listening.stop();
+        self.forget_connection();
         if let Some(mut lease) = self.server.take() {
             lease.inbox.shrink();
             lease.outbox.shrink();
@@ -130,9 +127,17 @@ impl Session {
             self.client.listed.rests();
             let now = Instant::now();
             let held = now.saturating_duration_since(lease.held_since);
-            self.client.target.tally.count_held(held);
+            self.tally().count_held(held);
             lease.end_at(now);
         }
+    }
+
+    /// Nothing is under way any more on the connection that the client had.
+    fn forget_connection(&mut self) {
+        (self.copy, self.is_held) = (Copy::No, false);
+        (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
+        (self.is_surveying, self.was_discarded) = (false, false);
+        self.listening.stop();
     }
 
     /// Lets the connection go at the end of the session. Gives it back when the server is still at work for it, which has to be
@@ -224,10 +229,7 @@ impl Session {
             undo(undoing, &mut lease, &mut self.client.statements);
         }
         drop(lease);
-        (self.copy, self.is_held) = (Copy::No, false);
-        (self.is_setting_up, self.is_resetting, self.is_paused) = (false, false, false);
-        (self.is_surveying, self.was_discarded) = (false, false);
-        self.listening.stop();
+        self.forget_connection();
         self.stop_passing();
         if is_over {
             return Err(if in_message {

@@ -1,7 +1,5 @@
 //! Stage 6: the server's answers, passed back as they come.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use paceline_pgwire::backend::{
     CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus,
 };
@@ -250,7 +248,8 @@ impl Session {
             return;
         };
         if let Some(ran) = note.run.finish(note.sqlstate) {
-            self.client.target.tally.count_query(ran.took);
+            let tally = self.client.target.tally.of(self.worker.index);
+            tally.count_query(ran.took);
             let slow_log = &self.worker.proxy.slow_log;
             if slow_log.is_slow(ran.took) {
                 let client = self.client.stream.peer_addr().ok();
@@ -270,8 +269,8 @@ impl Session {
         self.answered = self.answered.wrapping_add(u32::from(is_end));
         if is_end && server.status == Status::Idle && fate != Fate::SwallowAll {
             self.client.seat.count_transaction();
-            let tally = &self.client.target.tally;
-            tally.transactions.fetch_add(1, Relaxed);
+            let tally = self.client.target.tally.of(self.worker.index);
+            tally.transactions.add(1);
             tally.add_uses(std::mem::take(&mut server.uses));
             server.listed.has_prepared(server.prepared.len());
         }

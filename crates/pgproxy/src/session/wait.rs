@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::stream::Lost;
@@ -144,8 +143,8 @@ impl Session {
                 Ok(count) => {
                     client.outbox.borrow(spares);
                     self.worker.count_from_clients(count);
-                    let tally = &client.target.tally;
-                    tally.from_clients.fetch_add(count as u64, Relaxed);
+                    let tally = client.target.tally.of(self.worker.index);
+                    tally.from_clients.add(count as u64);
                     Event::Client
                 }
                 Err(_) => Event::ClientGone,
@@ -172,8 +171,8 @@ impl Session {
                 Poll::Ready(Ok(0)) => return Some(Event::ServerLost(None)),
                 Poll::Ready(Ok(count)) => {
                     self.worker.count_from_servers(count);
-                    let tally = &self.client.target.tally;
-                    tally.from_servers.fetch_add(count as u64, Relaxed);
+                    let tally = self.client.target.tally.of(self.worker.index);
+                    tally.from_servers.add(count as u64);
                     return Some(Event::Server);
                 }
                 Poll::Ready(Err(error)) => return Some(Event::ServerLost(Some(error))),

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::count::Count;
+
 /// Workers that differ by fewer transactions per second than this are left alone.
 const DIFFERENCE_MIN: u64 = 100;
 
@@ -23,28 +25,14 @@ pub(crate) struct Workers {
 #[repr(align(128))]
 struct Load {
     clients: AtomicUsize,
-    transactions: Tally,
-    from_clients: Tally,
-    from_servers: Tally,
+    transactions: Count,
+    from_clients: Count,
+    from_servers: Count,
     /// Sessions with a transaction in this round.
     busy: AtomicUsize,
     /// Clients that are to go, and where to.
     shed: AtomicUsize,
     shed_to: AtomicUsize,
-}
-
-/// Counted up by one thread only, read by any: cheaper than an atomic addition.
-#[derive(Debug, Default)]
-struct Tally(AtomicU64);
-
-impl Tally {
-    fn add(&self, count: u64) {
-        self.0.store(self.get() + count, Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
 }
 
 /// One client's place at a worker; gives it back when dropped.
