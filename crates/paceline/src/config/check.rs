@@ -174,8 +174,8 @@ impl<'a> Check<'a> {
             .iter()
             .enumerate()
             .filter_map(|(number, row)| {
-                let place = row.url.as_ref()?;
-                Some((path_of(DATABASES, number, "url"), &place.url))
+                let url = row.url.as_ref()?;
+                Some((path_of(DATABASES, number, "url"), url))
             });
         for (key, url) in main.chain(rows) {
             if reaches(&url.host, url.port, draft.postgres.listen) {

@@ -14,30 +14,9 @@ use super::rows::path_of;
 pub(super) struct DatabaseDraft {
     /// All that needs no second look.
     pub(super) database: Database,
-    pub(super) url: Option<Place>,
+    pub(super) url: Option<DatabaseUrl>,
     pub(super) url_file: Option<PathBuf>,
     pub(super) password_file: Option<PathBuf>,
-}
-
-/// Where a database is.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) url: DatabaseUrl,
-    /// Whether the URL says what the database is called there. Otherwise it is called as clients call it.
-    names_database: bool,
-}
-
-impl Place {
-    /// Reads a URL.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let path = after_scheme.split_once('/').map_or("", |(_, path)| path);
-        Ok(Self {
-            url: keys::database_url(text)?,
-            names_database: !path.is_empty() && !path.starts_with('?'),
-        })
-    }
 }
 
 /// One `[[postgres.users]]` while it is read.
@@ -62,11 +41,7 @@ pub(super) fn read_main(draft: &mut Draft, check: &mut Check<'_>) {
         draft.database_file.as_deref(),
         draft.password_file.as_deref(),
     );
-    let place = draft.database.take().map(|url| Place {
-        url,
-        names_database: true,
-    });
-    draft.database = named.read(place, files, check).map(|place| place.url);
+    draft.database = named.read(draft.database.take(), files, check);
 }
 
 /// Every database that clients may ask for, the main one first.
@@ -88,11 +63,8 @@ pub(super) fn all(draft: &Draft, check: &mut Check<'_>) -> Vec<Database> {
         let failed = check.failed_on(&[named.url, named.url_file]);
         let name = &row.database.name;
         match named.read(row.url.clone(), files, check) {
-            Some(Place {
-                mut url,
-                names_database,
-            }) => {
-                if !names_database && name != ANY {
+            Some(mut url) => {
+                if !url.names_database && name != ANY {
                     url.database.clone_from(name);
                 }
                 databases.push(Database {
@@ -146,10 +118,10 @@ struct Named<'k> {
 impl Named<'_> {
     fn read(
         &self,
-        url: Option<Place>,
+        url: Option<DatabaseUrl>,
         (url_file, password_file): (Option<&Path>, Option<&Path>),
         check: &mut Check<'_>,
-    ) -> Option<Place> {
+    ) -> Option<DatabaseUrl> {
         let mut found = url;
         if let Some(path) = url_file {
             let (url, file) = (check.rank(self.url), check.rank(self.url_file));
@@ -158,8 +130,8 @@ impl Named<'_> {
                 check.error(self.url_file, message);
             } else if file > url {
                 let read = check.secret(self.url_file, path);
-                match read.map(|secret| secret.map(|text| Place::parse(&text))) {
-                    Some(Secret::Known(Ok(place))) => found = Some(place),
+                match read.map(|secret| secret.map(|text| keys::database_url(&text))) {
+                    Some(Secret::Known(Ok(url))) => found = Some(url),
                     Some(Secret::Known(Err(reason))) => check.error(
                         self.url_file,
                         format!("{reason}; expected {} in the file", keys::DATABASE_FORM),
@@ -174,10 +146,10 @@ impl Named<'_> {
             password_file.and_then(|path| check.secret(key, path)),
             &mut found,
         ) {
-            (Some(_), Some(place)) if place.url.password.is_some() => {
+            (Some(_), Some(url)) if url.password.is_some() => {
                 check.error(key, "the URL has a password too: give one of them");
             }
-            (Some(Secret::Known(password)), Some(place)) => place.url.password = Some(password),
+            (Some(Secret::Known(password)), Some(url)) => url.password = Some(password),
             _ => {}
         }
         found
@@ -185,14 +157,12 @@ impl Named<'_> {
 }
 
 /// Stands for the database whose URL cannot be read here, so that everything else can be checked.
-fn some_database(password_file: Option<&Path>) -> Place {
-    Place {
-        url: DatabaseUrl {
-            host: "database.invalid".to_owned(),
-            names_user: true,
-            password: password_file.is_none().then(String::new),
-            ..DatabaseUrl::default()
-        },
+fn some_database(password_file: Option<&Path>) -> DatabaseUrl {
+    DatabaseUrl {
+        host: "database.invalid".to_owned(),
+        names_user: true,
         names_database: true,
+        password: password_file.is_none().then(String::new),
+        ..DatabaseUrl::default()
     }
 }

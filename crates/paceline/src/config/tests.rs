@@ -575,6 +575,18 @@ fn the_committed_reference_is_the_printed_one() {
     );
 }
 
+/// What stands behind the `?` of a URL is no database, though there may be a slash in it.
+#[test]
+fn a_database_without_a_name_in_its_url_is_called_as_clients_call_it() {
+    let text = "[[postgres.databases]]\nname = \"reports\"\n\
+        url = \"postgres://reader@db?sslmode=disable&target_session_attrs=any&sslrootcert=/etc/ca.pem\"\n";
+    let loaded = load_all(text, &[], &[]);
+    assert_eq!(problems(&loaded), Vec::<String>::new());
+    let postgres = loaded.config.and_then(|config| config.postgres);
+    let postgres = postgres.expect("the Postgres half");
+    assert_eq!(postgres.databases[0].url.database, "reports");
+}
+
 const DATABASES: &str = "\
 [postgres]
 url = \"postgres://app:hush-0@db/app\"

@@ -66,7 +66,10 @@ pub(crate) fn run(mut config: Config, start: Start) -> anyhow::Result<ExitCode> 
     // 1. Every socket first: a port in use is told before anything happens.
     let mut taken = predecessor(&config, start.takes_over)?;
     let sockets = Sockets::open(&mut config, taken.as_mut())?;
-    let offered = sockets.duplicates()?;
+    let offered = match config.control_socket {
+        Some(_) => sockets.duplicates()?,
+        None => Vec::new(),
+    };
     // 2. The parts.
     let (control, wishes) = control();
     let journal = Journal::new(config.journal.clone());
@@ -103,10 +106,7 @@ pub(crate) fn run(mut config: Config, start: Start) -> anyhow::Result<ExitCode> 
     let offer = Offer::new(offered, halves.proxy.clone(), signals.succeeded.clone());
     let control_socket = match &config.control_socket {
         Some(path) => Some(ControlSocket::open(path, offer.clone())?),
-        None => {
-            offer.withdraw();
-            None
-        }
+        None => None,
     };
     // 6. Until somebody says so, or something breaks.
     let end = loop {

@@ -102,7 +102,6 @@ impl Reloader {
                 effect.need_restart.push(key);
             }
         }
-        effect.need_restart.dedup();
         config.drain_delay = new.drain_delay;
         config.drain_timeout = new.drain_timeout;
         config.handover_timeout = new.handover_timeout;

@@ -24,6 +24,8 @@ pub struct DatabaseUrl {
     pub session_attrs: SessionAttrs,
     /// The database's name.
     pub database: String,
+    /// Whether the URL says it. If not, it is the user's name.
+    pub names_database: bool,
     /// Whether and how connections are encrypted.
     pub tls: ServerTls,
 }
@@ -80,6 +82,7 @@ impl DatabaseUrl {
         let mut hosts = address.split(',').map(split_address);
         let first = hosts.next().unwrap_or_else(|| split_address(""));
         let ((host, port), also) = (first?, hosts.collect::<Result<_, _>>()?);
+        let names_database = !database.is_empty();
         let database = match database {
             "" => user.clone(),
             name => decode(name, "the database name")?,
@@ -94,6 +97,7 @@ impl DatabaseUrl {
             also,
             session_attrs,
             database,
+            names_database,
             tls,
         })
     }
@@ -123,6 +127,7 @@ impl Default for DatabaseUrl {
             also: Vec::new(),
             session_attrs: SessionAttrs::Any,
             database: "postgres".to_owned(),
+            names_database: false,
             tls: ServerTls::default(),
         }
     }
@@ -249,6 +254,7 @@ mod tests {
                     host: host.into(),
                     port,
                     database: database.into(),
+                    names_database: text.matches('/').count() > 2,
                     ..DatabaseUrl::default()
                 };
                 assert_eq!(DatabaseUrl::parse(text), Ok(expected), "{text}");

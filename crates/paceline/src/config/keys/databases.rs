@@ -2,9 +2,9 @@
 
 use paceline_pgproxy::{ANY, Pooling};
 
-use super::postgres::DATABASE_FORM;
+use super::postgres::{DATABASE_FORM, database_url};
 use super::{DAY, Key, key};
-use crate::config::database::{DATABASES, DatabaseDraft, Place, USERS, UserDraft};
+use crate::config::database::{DATABASES, DatabaseDraft, USERS, UserDraft};
 use crate::config::field::{Field, Text};
 use crate::config::rows::{Array, Rows};
 
@@ -46,10 +46,10 @@ const DATABASE_KEYS: &[Key<DatabaseDraft>] = &[
             DATABASE_FORM,
             Text {
                 set: |row, text| {
-                    row.url = Some(Place::parse(text)?);
+                    row.url = Some(database_url(text)?);
                     Ok(())
                 },
-                show: |row| row.url.as_ref().map(|place| place.url.to_string()),
+                show: |row| row.url.as_ref().map(ToString::to_string),
             },
         ),
         "Where it is. Without a database in it, it is called there as clients call it; under `*` always. With a user in it, all clients share that role on the server; without one, each client's own user is the role.",
