@@ -285,14 +285,9 @@ fn while_the_servers_are_gone_each_half_says_so_and_recovers() {
         200
     );
     let sqlstate = wait_for(PATIENCE, || {
-        let mut client = RawPg::connect(paceline.pg_port());
-        client.send(&frame::startup(&[
-            ("user", "postgres"),
-            ("database", "postgres"),
-        ]));
-        match client.authenticate(None) {
+        match RawPg::try_login(paceline.pg_port(), &[("user", "postgres")], None) {
             Err(refusal) => refusal.sqlstate(),
-            Ok(()) => client
+            Ok(mut client) => client
                 .query("SELECT 1")
                 .iter()
                 .find_map(|frame| frame.sqlstate()),

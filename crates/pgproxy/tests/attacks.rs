@@ -11,7 +11,7 @@ use std::thread;
 
 use paceline_pgproxy::{Database, DatabaseUrl};
 use paceline_testkit::{RawPg, frame};
-use support::{Rig, config, serve, sqlstates};
+use support::{Rig, config, extended, run_all, serve, sqlstates};
 
 /// What a session holds that is not as in a new one.
 const LEFT: &str = "SELECT concat_ws(' ', \
@@ -133,27 +133,16 @@ const TEXTS: &[&str] = &[
     "SET standard_conforming_strings = off | SELECT 'a\\', '; SET ROLE r1; SELECT '''",
 ];
 
-fn extended(sql: &str) -> Vec<u8> {
-    [
-        frame::parse("", sql, &[]),
-        frame::bind("", "", &[]),
-        frame::execute("", 0),
-        frame::sync(),
-    ]
-    .concat()
-}
-
 #[test]
 fn nothing_is_left_for_the_next() {
     let rig = Rig::with(|config| (config.pool_size, config.workers) = (1, 1));
     let mut direct = rig.direct();
-    for sql in [
+    let set_up = [
         "CREATE ROLE r1",
         "CREATE TABLE t (n int)",
         "INSERT INTO t VALUES (1), (2)",
-    ] {
-        assert_eq!(sqlstates(&direct.query(sql)), [""; 0], "{sql}");
-    }
+    ];
+    run_all(&rig.server, &set_up);
     let mut found = Vec::new();
     for text in TEXTS {
         for is_extended in [false, true] {
@@ -274,12 +263,8 @@ fn the_console_is_the_main_databases() {
     });
     let serving = serve(settings);
     let login = |password| {
-        let mut client = RawPg::connect(serving.port);
-        client.send(&frame::startup(&[
-            ("user", "app"),
-            ("database", "paceline"),
-        ]));
-        client.authenticate(Some(password))
+        let parameters = [("user", "app"), ("database", "paceline")];
+        RawPg::try_login(serving.port, &parameters, Some(password))
     };
     let refused = login("other").expect_err("a refusal");
     assert_eq!(refused.sqlstate().as_deref(), Some("28P01"));

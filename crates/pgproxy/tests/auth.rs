@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use paceline_pgproxy::{AuthMethod, AuthQuery, Config, DatabaseUrl, User};
-use paceline_testkit::{Auth, Options, PrivatePostgres, RawPg, frame, options, wait_until};
+use paceline_testkit::{Auth, Options, PrivatePostgres, RawPg, options, wait_until};
 
 use support::certs::{Authority, LOCAL, Names};
 use support::tool::{Ended, postgres_tool_at, run};
-use support::{PATIENCE, Rig};
+use support::{PATIENCE, Rig, with_roles};
 
 /// A server whose users log in by SCRAM, its superuser with the password `super`.
 fn strict(roles: &[&str]) -> PrivatePostgres {
@@ -26,15 +26,6 @@ fn strict(roles: &[&str]) -> PrivatePostgres {
         },
         roles,
     )
-}
-
-fn with_roles(options: Options, roles: &[&str]) -> PrivatePostgres {
-    let server = PrivatePostgres::start(options).unwrap();
-    let mut direct = support::direct(&server);
-    for role in roles {
-        assert_eq!(support::sqlstates(&direct.query(role)), [""; 0], "{role}");
-    }
-    server
 }
 
 /// What a server keeps of passwords.
@@ -308,9 +299,9 @@ fn a_hash_is_enough_for_a_server_with_the_same_method() {
 }
 
 fn try_login(port: u16, user: &str, password: &str) -> Result<(), (String, String)> {
-    let mut client = RawPg::connect(port);
-    client.send(&frame::startup(&[("user", user), ("database", "postgres")]));
-    client.authenticate(Some(password)).map_err(|error| {
+    let parameters = [("user", user), ("database", "postgres")];
+    let tried = RawPg::try_login(port, &parameters, Some(password));
+    tried.map(drop).map_err(|error| {
         let field = |code| error.field(code).unwrap_or_default();
         (field(b'C'), field(b'M'))
     })

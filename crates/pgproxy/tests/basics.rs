@@ -530,11 +530,8 @@ fn session_state_stays_with_its_client() {
 fn startup_parameters_are_each_clients_own() {
     let rig = start_with(|config| config.pool_size = 1);
     let login = |parameters: &[(&str, &str)]| {
-        let mut client = RawPg::connect(rig.port);
-        let mut all = vec![("user", "postgres"), ("database", "postgres")];
-        all.extend_from_slice(parameters);
-        client.send(&frame::startup(&all));
-        client.authenticate(None).map(|()| client)
+        let ours = [("user", "postgres"), ("database", "postgres")];
+        RawPg::try_login(rig.port, &[&ours[..], parameters].concat(), None)
     };
     let mut plain = login(&[]).unwrap();
     let mut named = login(&[
@@ -597,12 +594,8 @@ fn a_proxy_open_to_all_is_refused() {
 fn too_many_clients_are_told_so() {
     let rig = start_with(|config| config.clients_max = 2);
     let clients = [rig.client(), rig.client()];
-    let mut third = RawPg::connect(rig.port);
-    third.send(&frame::startup(&[("user", "postgres")]));
-    assert_eq!(
-        third.authenticate(None).unwrap_err().sqlstate().as_deref(),
-        Some("53300")
-    );
+    let third = RawPg::try_login(rig.port, &[("user", "postgres")], None).unwrap_err();
+    assert_eq!(third.sqlstate().as_deref(), Some("53300"));
     drop(clients);
     wait_until(PATIENCE, || rig.proxy.stats().clients_per_worker[0] == 0);
     assert_eq!(rig.client().value("SELECT 1"), "1");

@@ -9,16 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use paceline_testkit::frame;
-use support::{PATIENCE, Rig, sqlstates};
-
-/// Sets a flag when it is dropped, also when the test fails.
-struct Over<'f>(&'f AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+use support::{Over, PATIENCE, Rig, sqlstates};
 
 /// Clients cancel their own queries at any moment: before they begin, while they run, after they have ended. All share few server
 /// connections, over two workers, with neighbours that ask for nothing of the kind.

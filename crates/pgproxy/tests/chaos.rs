@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use paceline_testkit::{PrivatePostgres, RawPg, Signal, frame, options, wait_until};
 use relay::Relay;
-use support::PATIENCE;
+use support::{Over, PATIENCE};
 use teller::{ACCOUNTS, Outcome, Teller};
 
 const TELLERS: usize = 30;
@@ -89,15 +89,6 @@ fn money_is_neither_made_nor_lost_in_a_storm() {
         told > 20 && cancelled > 0,
         "{told} errors, {cancelled} cancels"
     );
-}
-
-/// Tells the tellers that it is over, also when the storm panics.
-struct Over<'f>(&'f AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 fn set_up(server: &PrivatePostgres) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use paceline_pgproxy::{Config, DatabaseUrl};
 use paceline_testkit::{RawPg, wait_until};
-use support::{PATIENCE, Rig, Serving, config, serve, sqlstates};
+use support::{Over, PATIENCE, Rig, Serving, config, read_answer, serve, sqlstates};
 
 /// A server that takes connections and does with them what it likes. Counts them.
 struct Fake {
@@ -50,12 +50,7 @@ impl Fake {
 /// Logs in and gives the error, if there is one, and how long it took.
 fn try_login(port: u16) -> (Option<String>, Duration) {
     let since = Instant::now();
-    let mut client = RawPg::connect(port);
-    client.send(&paceline_testkit::frame::startup(&[
-        ("user", "postgres"),
-        ("database", "postgres"),
-    ]));
-    let outcome = client.authenticate(None).err();
+    let outcome = RawPg::try_login(port, &[("user", "postgres")], None).err();
     (outcome.and_then(|error| error.sqlstate()), since.elapsed())
 }
 
@@ -103,17 +98,7 @@ fn a_restart_under_load_costs_what_was_running_and_no_more() {
                 let login = || RawPg::login(port, "postgres", None, "postgres");
                 let mut client = login();
                 while !is_over.load(Relaxed) {
-                    client.send(&paceline_testkit::frame::query("SELECT 1"));
-                    let mut frames = Vec::new();
-                    while frames
-                        .last()
-                        .is_none_or(|frame: &paceline_testkit::Frame| frame.tag != b'Z')
-                    {
-                        match client.try_read() {
-                            Ok(frame) => frames.push(frame),
-                            Err(_) => break,
-                        }
-                    }
+                    let frames = read_answer(&mut client, "SELECT 1");
                     let codes = sqlstates(&frames);
                     if codes.is_empty() {
                         successes.fetch_add(1, Relaxed);
@@ -128,6 +113,7 @@ fn a_restart_under_load_costs_what_was_running_and_no_more() {
                 }
             });
         }
+        let _over = Over(&is_over);
         for _ in 0..2 {
             let goal = successes.load(Relaxed) + 200;
             wait_until(PATIENCE, || successes.load(Relaxed) >= goal);
@@ -136,7 +122,6 @@ fn a_restart_under_load_costs_what_was_running_and_no_more() {
         }
         let goal = successes.load(Relaxed) + 200;
         wait_until(PATIENCE, || successes.load(Relaxed) >= goal);
-        is_over.store(true, Relaxed);
     });
     // At most what ran on the four connections, each time.
     assert!(failures.load(Relaxed) <= 2 * CLIENTS, "{failures:?}");

@@ -53,13 +53,12 @@ fn clients_with_settings_of_their_own_get_to_work_in_a_queue() {
             let port = rig.port;
             scope.spawn(move || {
                 let options = format!("-c found.number={number}");
-                let mut client = RawPg::connect(port);
-                client.send(&frame::startup(&[
+                let parameters = [
                     ("user", "postgres"),
                     ("database", "postgres"),
                     ("options", &options),
-                ]));
-                client.authenticate(None).unwrap();
+                ];
+                let mut client = RawPg::try_login(port, &parameters, None).unwrap();
                 for _ in 0..TURNS {
                     let value = client.value("SELECT current_setting('found.number')");
                     assert_eq!(value, number.to_string());

@@ -480,10 +480,9 @@ fn wrong_passwords_and_broken_exchanges_open_no_server_connection() {
     let rig = Rig::before(paceline_testkit::scram_postgres("pencil"), |_| {});
     let mut bystander = Bystander::enter(&rig);
     let login = |user: &str, password: &str| {
-        let mut client = RawPg::connect(rig.port);
-        client.send(&frame::startup(&[("user", user), ("database", "postgres")]));
-        client
-            .authenticate(Some(password))
+        let parameters = [("user", user), ("database", "postgres")];
+        RawPg::try_login(rig.port, &parameters, Some(password))
+            .map(drop)
             .map_err(|error| (error.sqlstate(), error.field(b'M')))
     };
     assert_eq!(login("postgres", "pencil"), Ok(()));

@@ -45,10 +45,7 @@ fn client_with(proxy: &Rig, parameters: &[(&str, &str)]) -> RawPg {
         ("database", &database.database),
     ];
     all.extend(parameters);
-    let mut client = RawPg::connect(proxy.port);
-    client.send(&frame::startup(&all));
-    client.authenticate(database.password.as_deref()).unwrap();
-    client
+    RawPg::try_login(proxy.port, &all, database.password.as_deref()).unwrap()
 }
 
 #[test]

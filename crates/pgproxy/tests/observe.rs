@@ -60,11 +60,7 @@ fn authentication_and_cancel_requests_pass_through() {
         config.databases[0].url.password = Some("wrong".into());
         config.mode = Mode::Observe;
     });
-    let login = |password| {
-        let mut client = RawPg::connect(rig.port);
-        client.send(&frame::startup(&[("user", "postgres")]));
-        client.authenticate(Some(password)).map(|()| client)
-    };
+    let login = |password| RawPg::try_login(rig.port, &[("user", "postgres")], Some(password));
     assert_eq!(
         login("wrong").unwrap_err().sqlstate().as_deref(),
         Some("28P01")

@@ -8,16 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use paceline_testkit::{RawPg, frame, wait_until};
-use support::{Bystander, PATIENCE, POOLED, Rig, sqlstates, tags};
-
-/// Tells the clients of a test that it is over, also when it fails: they would go on for ever.
-struct Over<'f>(&'f AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+use support::{Bystander, Over, PATIENCE, POOLED, Rig, read_answer, sqlstates, tags};
 
 #[test]
 fn terminating_server_connections_under_load_costs_at_most_their_own_transactions() {
@@ -313,11 +304,8 @@ fn session_state_stays_with_its_client_while_others_work() {
 fn startup_parameters_follow_their_client() {
     let rig = Rig::with(|config| config.pool_size = 1);
     let with = |parameters: &[(&str, &str)]| {
-        let mut client = RawPg::connect(rig.port);
         let ours = [("user", "postgres"), ("database", "postgres")];
-        client.send(&frame::startup(&[&ours[..], parameters].concat()));
-        client.authenticate(None).unwrap();
-        client
+        RawPg::try_login(rig.port, &[&ours[..], parameters].concat(), None).unwrap()
     };
     let mut paris = with(&[("TimeZone", "Europe/Paris"), ("application_name", "a")]);
     let mut tokyo = with(&[("TimeZone", "Asia/Tokyo"), ("DateStyle", "SQL, DMY")]);
@@ -426,20 +414,4 @@ fn a_statement_that_failed_to_prepare_does_not_exist() {
     assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
     assert_eq!(tags(&client.read_until_ready()), "12DCZ");
     rig.assert_nothing_leaked();
-}
-
-/// Sends a Query and reads up to ReadyForQuery or the end of the connection.
-fn read_answer(client: &mut RawPg, sql: &str) -> Vec<paceline_testkit::Frame> {
-    let mut frames = Vec::new();
-    if client.try_send(&frame::query(sql)).is_err() {
-        return frames;
-    }
-    while let Ok(frame) = client.try_read() {
-        let is_ready = frame.tag == b'Z';
-        frames.push(frame);
-        if is_ready {
-            break;
-        }
-    }
-    frames
 }

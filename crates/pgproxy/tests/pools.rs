@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use paceline_pgproxy::{Changes, Config, Database, DatabaseUrl, PoolSnapshot};
-use paceline_testkit::{RawPg, wait_until};
+use paceline_testkit::{Frame, RawPg, wait_until};
 use support::{PATIENCE, Rig, sqlstates};
 
 /// A rig with a second database, which clients call `other`.
@@ -24,6 +24,17 @@ fn two_databases(change: impl FnOnce(&mut Config)) -> Rig {
 
 fn client_of(rig: &Rig, database: &str) -> RawPg {
     RawPg::login(rig.port, rig.server.user(), rig.server.password(), database)
+}
+
+/// Why a client of this database is not let in.
+#[track_caller]
+fn refusal(rig: &Rig, database: &str) -> Frame {
+    try_client_of(rig, database).expect_err("a refusal")
+}
+
+fn try_client_of(rig: &Rig, database: &str) -> Result<RawPg, Frame> {
+    let parameters = [("user", rig.server.user()), ("database", database)];
+    RawPg::try_login(rig.port, &parameters, rig.server.password())
 }
 
 fn pool(rig: &Rig, database: &str) -> PoolSnapshot {
@@ -63,12 +74,7 @@ fn each_database_has_a_pool_and_unknown_ones_are_refused() {
         (pool(&rig, "postgres").max, pool(&rig, "other").max),
         (Some(4), Some(1))
     );
-    let mut unknown = RawPg::connect(rig.port);
-    unknown.send(&paceline_testkit::frame::startup(&[
-        ("user", rig.server.user()),
-        ("database", "nowhere"),
-    ]));
-    let refusal = unknown.authenticate(rig.server.password()).unwrap_err();
+    let refusal = refusal(&rig, "nowhere");
     assert_eq!(refusal.sqlstate().as_deref(), Some("3D000"));
 }
 
@@ -255,20 +261,12 @@ fn a_client_that_idles_is_sent_away() {
 fn a_database_has_no_more_clients_than_it_may() {
     let rig = two_databases(|config| config.databases[1].clients_max = Some(1));
     let first = client_of(&rig, "other");
-    let attempt = || {
-        let mut client = RawPg::connect(rig.port);
-        client.send(&paceline_testkit::frame::startup(&[
-            ("user", rig.server.user()),
-            ("database", "other"),
-        ]));
-        client.authenticate(rig.server.password())
-    };
-    let refusal = attempt().unwrap_err();
+    let refusal = refusal(&rig, "other");
     assert_eq!(refusal.sqlstate().as_deref(), Some("53300"));
     assert!(refusal.field(b'M').unwrap().contains("database \"other\""));
     let _elsewhere = client_of(&rig, "postgres");
     drop(first);
-    wait_until(PATIENCE, || attempt().is_ok());
+    wait_until(PATIENCE, || try_client_of(&rig, "other").is_ok());
 }
 
 #[test]
@@ -303,12 +301,7 @@ fn a_reload_changes_limits_at_once_and_loses_nobody() {
     assert_eq!(holder.value("SELECT 6"), "6");
     holder.query("COMMIT");
     assert_eq!(holder.value("SELECT 7"), "7");
-    let mut late = RawPg::connect(rig.port);
-    late.send(&paceline_testkit::frame::startup(&[
-        ("user", rig.server.user()),
-        ("database", "other"),
-    ]));
-    let refusal = late.authenticate(rig.server.password()).unwrap_err();
+    let refusal = refusal(&rig, "other");
     assert_eq!(refusal.sqlstate().as_deref(), Some("3D000"));
 
     // Nothing changes when something is wrong.

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 
 use paceline_pgproxy::Pooling;
 use paceline_testkit::{Frame, RawPg, frame};
-use support::{Rig, sqlstates, tags};
+use support::{Rig, extended, run_all, sqlstates, tags};
 
 /// One server connection for all, some roles and schemas.
 fn start() -> Rig {
     let rig = Rig::with(|config| (config.pool_size, config.workers) = (1, 1));
-    let mut direct = rig.direct();
-    for sql in [
+    let set_up = [
         "CREATE ROLE r1",
         "CREATE ROLE r2",
         "CREATE SCHEMA a",
@@ -24,18 +23,14 @@ fn start() -> Rig {
         "GRANT SELECT ON a.t, b.t TO PUBLIC",
         "CREATE FUNCTION zone(text) RETURNS text LANGUAGE sql AS \
          $$ SELECT set_config('TimeZone', $1, false) $$",
-    ] {
-        assert_eq!(sqlstates(&direct.query(sql)), [""; 0], "{sql}");
-    }
+    ];
+    run_all(&rig.server, &set_up);
     rig
 }
 
 fn login(port: u16, parameters: &[(&str, &str)]) -> Result<RawPg, Frame> {
-    let mut client = RawPg::connect(port);
-    let mut all = vec![("user", "postgres"), ("database", "postgres")];
-    all.extend_from_slice(parameters);
-    client.send(&frame::startup(&all));
-    client.authenticate(None).map(|()| client)
+    let ours = [("user", "postgres"), ("database", "postgres")];
+    RawPg::try_login(port, &[&ours[..], parameters].concat(), None)
 }
 
 /// What a client gets, as far as it is the same at any server: the settings told aside, and where in a text an error is.
@@ -53,17 +48,6 @@ fn answer(frames: &[Frame]) -> Vec<String> {
         ),
     })
     .collect()
-}
-
-/// Parses, binds, describes and executes in one batch.
-fn extended(sql: &str) -> Vec<u8> {
-    [
-        frame::parse("", sql, &[]),
-        frame::bind("", "", &[]),
-        frame::execute("", 0),
-        frame::sync(),
-    ]
-    .concat()
 }
 
 /// Another client of the same server connection, with settings of its own.

@@ -16,22 +16,18 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use support::certs::{Authority, LOCAL, Names, Pair, encrypt};
 use support::tool::{postgres_tool_at, run};
-use support::{PATIENCE, Rig, Serving, config, serve};
+use support::{PATIENCE, Rig, Serving, config, serve, with_roles};
 
 const IS_ENCRYPTED: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
 /// A server with these lines first in its `pg_hba.conf`, and these roles.
 fn server(hba_lines: &[&str], roles: &[&str]) -> PrivatePostgres {
-    let server = PrivatePostgres::start(Options {
-        hba_lines: hba_lines.iter().map(|line| (*line).to_owned()).collect(),
+    let hba_lines = hba_lines.iter().map(|line| (*line).to_owned()).collect();
+    let options = Options {
+        hba_lines,
         ..options()
-    });
-    let server = server.unwrap();
-    let mut direct = support::direct(&server);
-    for role in roles {
-        assert_eq!(support::sqlstates(&direct.query(role)), [""; 0], "{role}");
-    }
-    server
+    };
+    with_roles(options, roles)
 }
 
 /// A proxy before a database as this user, with these options in its URL.
@@ -48,11 +44,10 @@ fn before(server: &PrivatePostgres, user: &str, host: &str, query: &str) -> Serv
 
 /// What a client gets that asks for one value: the value, or the error's message.
 fn ask(port: u16, user: &str, password: Option<&str>, sql: &str) -> Result<String, String> {
-    let mut client = RawPg::connect(port);
-    client.send(&frame::startup(&[("user", user), ("database", "postgres")]));
-    let told = |error: paceline_testkit::Frame| error.field(b'M').unwrap_or_default();
-    client.authenticate(password).map_err(told)?;
-    Ok(client.value(sql))
+    let parameters = [("user", user), ("database", "postgres")];
+    RawPg::try_login(port, &parameters, password)
+        .map(|mut client| client.value(sql))
+        .map_err(|error| error.field(b'M').unwrap_or_default())
 }
 
 #[track_caller]
@@ -290,10 +285,7 @@ fn cancel_requests_reach_a_server_over_tls() {
     let authority = Authority::new();
     let server = paceline_testkit::postgres();
     encrypt(&server, &authority.sign("server", LOCAL), None);
-    let rig = Rig::before(server, |config| {
-        let url = config.databases[0].url.to_string() + "?sslmode=require";
-        config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
-    });
+    let rig = Rig::before(server, demand_tls);
     let mut client = rig.client();
     client.send(&frame::query("SELECT pg_sleep(60)"));
     let mut direct = rig.direct();
@@ -306,8 +298,17 @@ fn cancel_requests_reach_a_server_over_tls() {
 
 /// A proxy with a certificate before a server that asks for nothing.
 fn encrypting(authority: &Authority, change: impl FnOnce(&mut Config)) -> Rig {
+    encrypting_before(paceline_testkit::postgres(), authority, change)
+}
+
+/// A proxy with a certificate before this server.
+fn encrypting_before(
+    server: PrivatePostgres,
+    authority: &Authority,
+    change: impl FnOnce(&mut Config),
+) -> Rig {
     let pair = authority.sign("proxy", LOCAL);
-    Rig::with(|config| {
+    Rig::before(server, |config| {
         config.client_tls = ClientTls {
             certificate: Some(pair.certificate),
             key: Some(pair.key),
@@ -315,6 +316,22 @@ fn encrypting(authority: &Authority, change: impl FnOnce(&mut Config)) -> Rig {
         };
         change(config);
     })
+}
+
+/// A proxy with a certificate before a server that it reaches over TLS.
+fn encrypting_twice(authority: &Authority, change: impl FnOnce(&mut Config)) -> Rig {
+    let server = paceline_testkit::postgres();
+    encrypt(&server, &authority.sign("server", LOCAL), None);
+    encrypting_before(server, authority, |config| {
+        demand_tls(config);
+        change(config);
+    })
+}
+
+/// Of the server.
+fn demand_tls(config: &mut Config) {
+    let url = config.databases[0].url.to_string() + "?sslmode=require";
+    config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
 }
 
 fn psql(rig: &Rig, options: &[(&str, &str)], sql: &str) -> support::tool::Ended {
@@ -439,6 +456,14 @@ fn startup() -> Vec<u8> {
     frame::startup(&[("user", "postgres"), ("database", "postgres")])
 }
 
+/// A client that has logged in over TLS.
+fn logged_in(rig: &Rig, authority: &Authority) -> TlsClient {
+    let mut client = negotiated(rig.port, client_config(authority, &[]));
+    client.write_all(&startup()).unwrap();
+    read_to(&mut client, b'Z');
+    client
+}
+
 /// Reads up to a message of this type, and gives its body.
 fn read_to(client: &mut impl Read, wanted: u8) -> Vec<u8> {
     loop {
@@ -538,13 +563,11 @@ fn a_handshake_that_does_not_go_on_is_given_up() {
 fn certificates_are_exchanged_at_work() {
     let authority = Authority::new();
     let rig = encrypting(&authority, |_| {});
-    let shown = |mut client: TlsClient| {
-        client.write_all(&startup()).unwrap();
-        read_to(&mut client, b'Z');
+    let new = || {
+        let client = logged_in(&rig, &authority);
         let certificates = client.conn.peer_certificates().unwrap();
         (certificates[0].clone(), client)
     };
-    let new = || shown(negotiated(rig.port, client_config(&authority, &[])));
     let (first, mut old) = new();
     // The same files, with something else in them.
     authority.sign("proxy", LOCAL);
@@ -565,18 +588,8 @@ fn certificates_are_exchanged_at_work() {
 #[test]
 fn large_data_pass_through_tls_on_both_sides() {
     let authority = Authority::new();
-    let server = paceline_testkit::postgres();
-    encrypt(&server, &authority.sign("server", LOCAL), None);
-    let pair = authority.sign("proxy", LOCAL);
-    let rig = Rig::before(server, |config| {
-        let url = config.databases[0].url.to_string() + "?sslmode=require";
-        config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
-        config.client_tls.certificate = Some(pair.certificate);
-        config.client_tls.key = Some(pair.key);
-    });
-    let mut client = negotiated(rig.port, client_config(&authority, &[]));
-    client.write_all(&startup()).unwrap();
-    read_to(&mut client, b'Z');
+    let rig = encrypting_twice(&authority, |_| {});
+    let mut client = logged_in(&rig, &authority);
     client
         .write_all(&frame::query("CREATE TABLE big (line text)"))
         .unwrap();
@@ -606,24 +619,9 @@ fn large_data_pass_through_tls_on_both_sides() {
 #[test]
 fn encrypted_clients_and_connections_move_between_workers() {
     let authority = Authority::new();
-    let server = paceline_testkit::postgres();
-    encrypt(&server, &authority.sign("server", LOCAL), None);
-    let pair = authority.sign("proxy", LOCAL);
-    let rig = Rig::before(server, |config| {
-        let url = config.databases[0].url.to_string() + "?sslmode=require";
-        config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
-        config.client_tls.certificate = Some(pair.certificate);
-        config.client_tls.key = Some(pair.key);
-        config.pool_size = 1;
-    });
-    let new = || {
-        let mut client = negotiated(rig.port, client_config(&authority, &[]));
-        client.write_all(&startup()).unwrap();
-        read_to(&mut client, b'Z');
-        client
-    };
+    let rig = encrypting_twice(&authority, |config| config.pool_size = 1);
     // One connection for clients of two workers: it goes to and fro.
-    let mut clients: Vec<_> = (0..6).map(|_| new()).collect();
+    let mut clients: Vec<_> = (0..6).map(|_| logged_in(&rig, &authority)).collect();
     assert!(
         rig.proxy
             .stats()
@@ -661,16 +659,9 @@ fn observed_clients_log_in_at_a_server_behind_tls() {
     let authority = Authority::new();
     let server = paceline_testkit::scram_postgres("pw");
     encrypt(&server, &authority.sign("server", LOCAL), None);
-    let pair = authority.sign("proxy", LOCAL);
-    let rig = Rig::before(server, |config| {
-        let url = format!(
-            "postgres://postgres@127.0.0.1:{}/postgres?sslmode=require",
-            config.databases[0].url.port
-        );
-        config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
+    let rig = encrypting_before(server, &authority, |config| {
+        demand_tls(config);
         config.mode = Mode::Observe;
-        config.client_tls.certificate = Some(pair.certificate);
-        config.client_tls.key = Some(pair.key);
     });
     // libpq would not even go on if it were offered what it cannot have in the clear.
     let clear = [("PGSSLMODE", "disable")];

@@ -82,13 +82,20 @@ impl RawPg {
     /// Connects, logs in and reads up to ReadyForQuery.
     #[track_caller]
     pub fn login(port: u16, user: &str, password: Option<&str>, database: &str) -> RawPg {
+        RawPg::try_login(port, &[("user", user), ("database", database)], password)
+            .unwrap_or_else(|frame| panic!("could not log in: {:?}", frame.field(b'M')))
+    }
+
+    /// As [`RawPg::login`], with these startup parameters; the server's error, if it refuses.
+    #[track_caller]
+    pub fn try_login(
+        port: u16,
+        parameters: &[(&str, &str)],
+        password: Option<&str>,
+    ) -> Result<RawPg, Frame> {
         let mut client = RawPg::connect(port);
-        let startup = frame::startup(&[("user", user), ("database", database)]);
-        client.send(&startup);
-        client
-            .authenticate(password)
-            .unwrap_or_else(|frame| panic!("could not log in: {:?}", frame.field(b'M')));
-        client
+        client.send(&frame::startup(parameters));
+        client.authenticate(password).map(|()| client)
     }
 
     /// Goes on after the startup message up to ReadyForQuery; the server's error, if it refuses.

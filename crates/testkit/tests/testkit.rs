@@ -51,9 +51,8 @@ fn raw_pg_proves_its_password() {
     let server = scram_postgres("secret");
     let mut client = RawPg::login(server.port(), "postgres", Some("secret"), "postgres");
     assert_eq!(client.value("SELECT 1"), "1");
-    let mut client = RawPg::connect(server.port());
-    client.send(&frame::startup(&[("user", "postgres")]));
-    let refusal = client.authenticate(Some("wrong")).unwrap_err();
+    let refusal =
+        RawPg::try_login(server.port(), &[("user", "postgres")], Some("wrong")).unwrap_err();
     assert_eq!(refusal.sqlstate().as_deref(), Some("28P01"));
 }
 

@@ -9,6 +9,7 @@ import datetime
 import decimal
 import inspect
 import sys
+import threading
 import traceback
 import uuid
 
@@ -78,6 +79,25 @@ async def expect_async(error, awaitable):
     except error as caught:
         return caught
     raise AssertionError(f"{error.__name__} was expected")
+
+
+def in_threads(count, work):
+    """Runs the work in so many threads at once, each with its number, and raises what one of them has raised."""
+    failures = []
+
+    def guarded(number):
+        try:
+            work(number)
+        except Exception as error:  # noqa: BLE001, it is raised below
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 def same(found, wanted):

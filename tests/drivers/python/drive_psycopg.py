@@ -8,31 +8,13 @@ from psycopg import errors, sql
 
 from common import (
     DATABASE, HOST, LARGE_BYTES, PORT, ROUNDS, SERVER_CONNECTIONS, TASKS, TERMINATE_OTHERS, USER, VALUES,
-    expect, program, same,
+    expect, in_threads, program, same,
 )
 
 
 def connect(**options):
     options.setdefault("autocommit", True)
     return psycopg.connect(host=HOST, port=PORT, dbname=DATABASE, user=USER, connect_timeout=20, **options)
-
-
-def in_threads(count, work):
-    failures = []
-
-    def guarded(number):
-        try:
-            work(number)
-        except Exception as error:  # noqa: BLE001, it is raised below
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 def check_connect():

@@ -9,7 +9,7 @@ from psycopg2 import errors, extensions
 
 from common import (
     DATABASE, HOST, LARGE_BYTES, PORT, ROUNDS, SERVER_CONNECTIONS, TASKS, TERMINATE_OTHERS, USER, VALUES, Skip,
-    expect, program, same,
+    expect, in_threads, program, same,
 )
 import psycopg2.extras
 
@@ -187,26 +187,16 @@ def check_row_limit():
 def check_concurrency():
     connection = connect()
     run(connection, "CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)")
-    failures = []
 
     def work(number):
-        try:
-            mine = connect(autocommit=False)
-            for turn in range(ROUNDS):
-                run(mine, "UPDATE counter SET n = n + 1")
-                same(run(mine, "SELECT %s + %s", (number, turn)), [(number + turn,)])
-                mine.commit()
-            mine.close()
-        except Exception as error:  # noqa: BLE001, it is raised below
-            failures.append(error)
+        mine = connect(autocommit=False)
+        for turn in range(ROUNDS):
+            run(mine, "UPDATE counter SET n = n + 1")
+            same(run(mine, "SELECT %s + %s", (number, turn)), [(number + turn,)])
+            mine.commit()
+        mine.close()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(TASKS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    in_threads(TASKS, work)
     same(run(connection, "SELECT n FROM counter"), [(TASKS * ROUNDS,)])
     connection.close()
 

@@ -8,6 +8,7 @@ pub(crate) mod child;
 pub(crate) mod tool;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use paceline_journal::Journal;
 use paceline_listen::Drain;
 use paceline_pgproxy::{Config, Database, DatabaseUrl, PoolSnapshot, Proxy};
 use paceline_sql::{Limits, Statements, TrustedFunction};
-use paceline_testkit::{Frame, PrivatePostgres, RawPg, frame, wait_until};
+use paceline_testkit::{Frame, Options, PrivatePostgres, RawPg, frame, wait_until};
 
 /// Longer than anything here takes on a busy machine, shorter than a developer's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,15 +179,12 @@ impl Rig {
 /// A client that is logged in at the server itself.
 #[track_caller]
 pub(crate) fn direct(server: &PrivatePostgres) -> RawPg {
-    let mut client = RawPg::connect(server.port());
     let parameters = [
         ("user", server.user()),
         ("database", "postgres"),
         ("application_name", "direct"),
     ];
-    client.send(&frame::startup(&parameters));
-    client.authenticate(server.password()).unwrap();
-    client
+    RawPg::try_login(server.port(), &parameters, server.password()).unwrap()
 }
 
 /// A configuration for tests: any port, two workers, four server connections.
@@ -304,6 +302,58 @@ impl Bystander {
     pub(crate) fn leave(mut self) {
         self.assert_untouched();
         assert_eq!(sqlstates(&self.client.query("COMMIT")), [""; 0]);
+    }
+}
+
+/// Tells the clients of a test that it is over when it is dropped, also when the test fails: they would go on for ever.
+pub(crate) struct Over<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sends a Query and reads up to ReadyForQuery, or to the end of the connection.
+pub(crate) fn read_answer(client: &mut RawPg, sql: &str) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    if client.try_send(&frame::query(sql)).is_err() {
+        return frames;
+    }
+    while let Ok(frame) = client.try_read() {
+        let is_ready = frame.tag == b'Z';
+        frames.push(frame);
+        if is_ready {
+            break;
+        }
+    }
+    frames
+}
+
+/// Parses, binds and executes in one batch.
+pub(crate) fn extended(sql: &str) -> Vec<u8> {
+    [
+        frame::parse("", sql, &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ]
+    .concat()
+}
+
+/// A server with these roles, and whatever else makes them.
+pub(crate) fn with_roles(options: Options, roles: &[&str]) -> PrivatePostgres {
+    let server = PrivatePostgres::start(options).unwrap();
+    run_all(&server, roles);
+    server
+}
+
+/// Runs each of these as the superuser; none may fail.
+#[track_caller]
+pub(crate) fn run_all(server: &PrivatePostgres, statements: &[&str]) {
+    let mut direct = direct(server);
+    for sql in statements {
+        assert_eq!(sqlstates(&direct.query(sql)), [""; 0], "{sql}");
     }
 }
 
