@@ -59,9 +59,9 @@ impl Gateway {
         stats::sum(tallies.iter(), &self.reach)
     }
 
-    /// Serves the connections of one listening socket: once per worker, inside a `LocalSet` on a single-threaded
-    /// runtime. Returns when `drain` has begun and every client has left; until then requests in flight are finished
-    /// and idle connections closed. How long that may take is for the caller to say. Once it is handed over, every
+    /// Serves the connections of one listening socket: once per worker, inside a `LocalRuntime`, or a `LocalSet` on a
+    /// single-threaded runtime. Returns when `drain` has begun and every client has left; until then requests in flight are
+    /// finished and idle connections closed. How long that may take is for the caller to say. Once it is handed over, every
     /// connection is closed behind the next answer on it.
     ///
     /// # Errors

@@ -135,8 +135,8 @@ impl Proxy {
     }
 
     /// Serves clients of one listening socket until `drain` starts and its clients have come to their end. To be called
-    /// once for each worker (`0..config.workers`), on a thread of its own, within a single-threaded runtime and a
-    /// `LocalSet`.
+    /// once for each worker (`0..config.workers`), on a thread of its own, within a `LocalRuntime`, or a
+    /// `LocalSet` on a single-threaded runtime.
     pub async fn serve(
         self: Arc<Self>,
         worker: usize,

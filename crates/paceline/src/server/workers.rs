@@ -9,9 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use paceline_listen::DrainSignal;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 use tracing::error;
 
 use super::Halves;
@@ -39,7 +38,7 @@ impl Workers {
     /// Starts a thread for each set of sockets.
     ///
     /// # Errors
-    /// When the system refuses a thread or a runtime.
+    /// When the system refuses a thread.
     pub(super) fn start(
         sockets: Vec<WorkerSockets>,
         halves: &Halves,
@@ -49,18 +48,17 @@ impl Workers {
         let (sender, endings) = mpsc::unbounded_channel();
         let running = sockets.len();
         for (worker, sockets) in sockets.into_iter().enumerate() {
-            let runtime = runtime(BLOCKING_THREADS_MAX)?;
             let (halves, drain, sender) = (halves.clone(), drain.clone(), sender.clone());
             thread::Builder::new()
                 .name(format!("worker-{worker}"))
                 .spawn(move || {
-                    let serve = || serve(&runtime, worker, sockets, halves, drain);
-                    let ending = match catch_unwind(AssertUnwindSafe(serve)) {
-                        Ok(ending) => ending,
-                        Err(_) => Ending::Failed,
+                    let ending = match local_runtime() {
+                        Ok(runtime) => run(runtime, worker, sockets, halves, drain),
+                        Err(error) => {
+                            error!(%error, worker, "No runtime could be started.");
+                            Ending::Failed
+                        }
                     };
-                    // Connections that outlive the drain are cut here, not waited for.
-                    runtime.shutdown_background();
                     let _ = sender.send(ending);
                 })?;
         }
@@ -76,15 +74,39 @@ pub(super) fn runtime(blocking_threads_max: usize) -> io::Result<Runtime> {
         .build()
 }
 
-fn serve(
-    runtime: &Runtime,
+/// The same for tasks that stay on its thread. It cannot leave the one where it is made.
+fn local_runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build_local(LocalOptions::default())
+}
+
+fn run(
+    runtime: LocalRuntime,
     worker: usize,
     sockets: WorkerSockets,
     halves: Halves,
     drain: DrainSignal,
 ) -> Ending {
-    let local = LocalSet::new();
-    local.block_on(runtime, async move {
+    let serve = || serve(&runtime, worker, sockets, halves, drain);
+    let ending = match catch_unwind(AssertUnwindSafe(serve)) {
+        Ok(ending) => ending,
+        Err(_) => Ending::Failed,
+    };
+    // Connections that outlive the drain are cut here, not waited for.
+    runtime.shutdown_background();
+    ending
+}
+
+fn serve(
+    runtime: &LocalRuntime,
+    worker: usize,
+    sockets: WorkerSockets,
+    halves: Halves,
+    drain: DrainSignal,
+) -> Ending {
+    runtime.block_on(async move {
         let http = async {
             let (Some(gateway), Some(listener)) = (halves.gateway, sockets.http) else {
                 return Ending::Drained;
