@@ -1,5 +1,7 @@
 //! A private Postgres server.
 
+mod standby;
+
 use std::fmt::{self, Write as _};
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -106,6 +108,24 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Makes a cluster, starts its server, and waits until it accepts connections.
     pub fn start(options: Options) -> Result<PrivatePostgres, Error> {
+        let mut server = PrivatePostgres::unmade(options)?;
+        Cluster {
+            binaries: &server.binaries,
+            account: server.account,
+            user: &server.options.user,
+            auth: &server.options.auth,
+        }
+        .create(
+            &server.data_folder(),
+            server.options.template_cache.as_deref(),
+        )?;
+        server.configure()?;
+        server.start_on_a_free_port()?;
+        Ok(server)
+    }
+
+    /// A server without data, which has not been started.
+    fn unmade(options: Options) -> Result<PrivatePostgres, Error> {
         let binaries = options.binaries.clone().map_or_else(Binaries::find, Ok)?;
         let account = Account::for_postgres()?;
         let doing = || "make a temporary folder".to_owned();
@@ -117,17 +137,7 @@ impl PrivatePostgres {
         if let Some(account) = account {
             account.give(folder.path()).doing(doing)?;
         }
-        Cluster {
-            binaries: &binaries,
-            account,
-            user: &options.user,
-            auth: &options.auth,
-        }
-        .create(
-            &folder.path().join("data"),
-            options.template_cache.as_deref(),
-        )?;
-        let mut server = PrivatePostgres {
+        Ok(PrivatePostgres {
             process: None,
             binaries,
             account,
@@ -135,10 +145,7 @@ impl PrivatePostgres {
             port: 0,
             folder,
             _janitor: janitor,
-        };
-        server.configure()?;
-        server.start_on_a_free_port()?;
-        Ok(server)
+        })
     }
 
     /// The URL of one of its databases, with the superuser's name and password.
@@ -330,8 +337,8 @@ impl PrivatePostgres {
         outcome
     }
 
-    /// The postmaster writes `ready` into its pid file once it accepts connections, which is also
-    /// what `pg_ctl` looks at.
+    /// The postmaster writes `ready` into its pid file once it accepts connections (`standby` when it
+    /// follows another), which is also what `pg_ctl` looks at.
     fn wait_until_ready(&self, process: &Process, log_bytes_before: u64) -> Result<(), Error> {
         let pid_file = self.data_folder().join("postmaster.pid");
         let own_pid = process.pid().to_string();
@@ -339,7 +346,9 @@ impl PrivatePostgres {
         loop {
             let content = fs::read_to_string(&pid_file).unwrap_or_default();
             let mut lines = content.lines();
-            if lines.next() == Some(&own_pid) && lines.nth(6).map(str::trim_end) == Some("ready") {
+            let is_its_own = lines.next() == Some(&own_pid);
+            let state = lines.nth(6).map(str::trim_end);
+            if is_its_own && matches!(state, Some("ready" | "standby")) {
                 return Ok(());
             }
             if process.wait(POLL).is_some() {

@@ -316,8 +316,13 @@ impl Drop for Over<'_> {
 
 /// Sends a Query and reads up to ReadyForQuery, or to the end of the connection.
 pub(crate) fn read_answer(client: &mut RawPg, sql: &str) -> Vec<Frame> {
+    read_answer_to(client, &frame::query(sql))
+}
+
+/// The same for a batch of any messages that end with a Sync.
+pub(crate) fn read_answer_to(client: &mut RawPg, batch: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
-    if client.try_send(&frame::query(sql)).is_err() {
+    if client.try_send(batch).is_err() {
         return frames;
     }
     while let Ok(frame) = client.try_read() {
