@@ -7,8 +7,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use paceline_pgproxy::{Changes, Config, Database, DatabaseUrl, PoolSnapshot};
-use paceline_testkit::{Frame, RawPg, wait_until};
-use support::{PATIENCE, Rig, sqlstates};
+use paceline_testkit::{Frame, RawPg, options, wait_until};
+use support::{PATIENCE, Rig, sqlstates, with_roles};
 
 /// A rig with a second database, which clients call `other`.
 fn two_databases(change: impl FnOnce(&mut Config)) -> Rig {
@@ -162,6 +162,50 @@ fn under_a_common_limit_nobody_starves_and_the_error_says_so() {
         one.query("COMMIT");
         assert_eq!(waiting.join().unwrap(), "2");
     });
+}
+
+/// The server lets in one session of this role, whatever the pool may open.
+fn before_a_server_with_room_for_one() -> Rig {
+    let roles = ["CREATE ROLE app LOGIN CONNECTION LIMIT 1"];
+    Rig::before(with_roles(options(), &roles), |config| {
+        let url = format!(
+            "postgres://app@127.0.0.1:{}/postgres",
+            config.databases[0].url.port
+        );
+        config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
+        config.wait_timeout = Duration::from_secs(15);
+    })
+}
+
+#[test]
+fn who_cannot_open_a_connection_gets_one_that_comes_back() {
+    let rig = before_a_server_with_room_for_one();
+    let login = || RawPg::login(rig.port, "app", None, "postgres");
+    let (mut holder, mut waiter) = (login(), login());
+    holder.query("BEGIN");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| waiter.value("SELECT 5"));
+        rig.wait_for_pool(|pool| pool.connect_errors_total >= 2);
+        holder.query("COMMIT");
+        assert_eq!(waiting.join().unwrap(), "5");
+    });
+    rig.wait_for_pool(|pool| (pool.open, pool.opening, pool.waiting) == (1, 0, 0));
+}
+
+#[test]
+fn clients_share_what_the_server_lets_the_pool_open() {
+    let rig = before_a_server_with_room_for_one();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = RawPg::login(rig.port, "app", None, "postgres");
+                for _ in 0..40 {
+                    assert_eq!(client.value("SELECT 1 FROM pg_sleep(0.001)"), "1");
+                }
+            });
+        }
+    });
+    rig.wait_for_pool(|pool| (pool.open, pool.opening, pool.waiting) == (1, 0, 0));
 }
 
 #[test]

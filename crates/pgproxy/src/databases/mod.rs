@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use opening::Attempt;
+pub(crate) use opening::{Attempt, Outcome};
 pub use reload::Changes;
 pub(crate) use shared::Admission;
 pub(crate) use tally::{Sums, Totals, Uses};

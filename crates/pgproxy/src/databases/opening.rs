@@ -1,55 +1,37 @@
-//! A server connection for somebody who waits for it: tried again while they wait, and finished even if they do not.
+//! A server connection for somebody who waits for it: finished even if they do not.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 
 use super::Target;
 use crate::error::Unavailable;
 use crate::pool::{Lease, Place};
 use crate::server::{Opened, Turn};
 
-/// What comes of it: a connection, or why there will be none however long one waits.
-type Opening = oneshot::Receiver<Result<Lease<Opened>, Arc<Unavailable>>>;
+/// What comes of it.
+type Opening = oneshot::Receiver<Outcome>;
 
 impl Target {
     /// Opens a connection on this worker, in a task of its own: a connection that is ready too late for its client serves
-    /// another. Dropping what this gives ends the attempts.
+    /// another.
     pub(crate) fn open(self: &Arc<Self>, place: Place<Opened>, worker: usize) -> Opening {
         let (tell, opening) = oneshot::channel();
         let target = Arc::clone(self);
-        tokio::task::spawn_local(async move { target.try_to_open(place, worker, tell).await });
-        opening
-    }
-
-    async fn try_to_open(
-        &self,
-        place: Place<Opened>,
-        worker: usize,
-        mut tell: oneshot::Sender<Result<Lease<Opened>, Arc<Unavailable>>>,
-    ) {
-        loop {
-            match self.attempt(worker).await {
-                Attempt::Opened(connection) => {
-                    // Nobody there any more: dropped, it goes back to the pool.
-                    drop(tell.send(Ok(place.opened(connection))));
-                    return;
-                }
+        tokio::task::spawn_local(async move {
+            let outcome = match target.attempt(worker).await {
+                Attempt::Opened(connection) => Outcome::Opened(place.opened(connection)),
+                Attempt::Wait(pause) => Outcome::PutOff(place, pause),
                 Attempt::Refused(reason) => {
                     drop(place);
-                    drop(tell.send(Err(reason)));
-                    return;
+                    Outcome::Refused(reason)
                 }
-                Attempt::Wait(pause) => {
-                    tokio::select! {
-                        () = tell.closed() => return,
-                        () = sleep(pause) => {}
-                    }
-                }
-            }
-        }
+            };
+            // Nobody there any more: dropped, it goes back to the pool.
+            drop(tell.send(outcome));
+        });
+        opening
     }
 
     /// Opens a connection that nobody waits for, unless this is not the time for it.
@@ -113,6 +95,15 @@ impl Target {
             tracing::warn!(%error, database = self.database, failures, "Could not open a server connection.");
         }
     }
+}
+
+/// What came of opening a connection for somebody.
+pub(crate) enum Outcome {
+    Opened(Lease<Opened>),
+    /// Not now, but perhaps after this time.
+    PutOff(Place<Opened>, Duration),
+    /// There will be none, however long one waits.
+    Refused(Arc<Unavailable>),
 }
 
 /// What came of an attempt to open a connection.

@@ -73,7 +73,7 @@ impl<C: Pooled> Inner<C> {
             places_taken: 0,
             opening: 0,
             waiting: VecDeque::new(),
-            next_ticket: 0,
+            next_ticket: u64::MAX / 2,
             waits: Latencies::new(),
             jitter: fastrand::Rng::new(),
         }
@@ -153,6 +153,18 @@ impl<C: Pooled> Inner<C> {
         self.waiting.push_back(Waiting {
             number,
             since: now,
+            slot: Arc::clone(&slot),
+        });
+        Ticket::new(pool, slot, number)
+    }
+
+    /// Somebody comes back to the head of the queue.
+    pub(super) fn enqueue_first(&mut self, pool: &Arc<Pool<C>>, since: Instant) -> Ticket<C> {
+        let (before, slot) = (self.waiting.front(), Arc::new(Slot::default()));
+        let number = before.map_or(self.next_ticket, |head| head.number) - 1;
+        self.waiting.push_front(Waiting {
+            number,
+            since,
             slot: Arc::clone(&slot),
         });
         Ticket::new(pool, slot, number)

@@ -127,6 +127,24 @@ impl<C: Pooled> Pool<C> {
         Grant::Wait(ticket)
     }
 
+    /// For somebody who has a place, but cannot open a connection at present: one that is idle, or else the first place in the
+    /// queue, before all who have come later.
+    pub(crate) fn rejoin(
+        self: &Arc<Self>,
+        worker: usize,
+        settings_id: u64,
+        since: Instant,
+    ) -> Grant<C> {
+        let mut inner = self.lock();
+        if inner.has_nobody_waiting()
+            && !inner.is_paused
+            && let Some(idle) = inner.take_idle(worker, settings_id)
+        {
+            return Grant::Connection(Lease::reused(self, idle));
+        }
+        Grant::Wait(inner.enqueue_first(self, since))
+    }
+
     /// Other limits hold from now on.
     pub(crate) fn set_limits(self: &Arc<Self>, limits: PoolLimits) {
         let mut inner = self.lock();

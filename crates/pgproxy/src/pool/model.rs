@@ -124,12 +124,13 @@ impl World {
     /// One thing happens.
     fn step(&mut self) -> &'static str {
         let index = self.random.usize(0..POOLS);
-        match self.random.u8(0..24) {
+        match self.random.u8(0..25) {
             0..=7 => self.check_out(index),
             8..=11 => self.give_back(index),
             12 => self.lose(index),
             13..=15 => self.opened(index),
             16 => self.open_failed(index),
+            24 => self.put_off(index),
             17 => self.give_up(index),
             18 => {
                 let ms = self.random.u64(1..2500);
@@ -220,6 +221,26 @@ impl World {
         side.is_failing = self.random.bool();
         side.pool.set_failing(side.is_failing);
         "opening failed"
+    }
+
+    /// Somebody cannot open a connection at present, and waits for one that comes back.
+    fn put_off(&mut self, index: usize) -> &'static str {
+        let worker = self.random.usize(0..2);
+        let side = &mut self.sides[index];
+        if side.places.is_empty() || !side.is_failing {
+            return "put nothing off";
+        }
+        let (somebody_waits, had_idle) = (!side.waiting.is_empty(), side.pool.lock().idle() > 0);
+        match side.pool.rejoin(worker, 0, self.clock.now()) {
+            Grant::Connection(lease) => {
+                assert!(!somebody_waits && had_idle);
+                side.leases.push(lease);
+                side.places.pop();
+            }
+            Grant::Open(_) => panic!("it has a place"),
+            Grant::Wait(ticket) => side.waiting.push_front(ticket),
+        }
+        "put off"
     }
 
     /// Somebody leaves the queue, whatever was granted meanwhile.

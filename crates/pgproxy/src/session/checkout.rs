@@ -13,7 +13,7 @@ use super::account::Purpose;
 use super::release::FAREWELL;
 use super::{End, Session};
 use crate::buffer::BACKLOG_BYTES;
-use crate::databases::Target;
+use crate::databases::{Outcome, Target};
 use crate::error::Refusal;
 use crate::pool::{Grant, Lease, Place, Ticket};
 use crate::server::Opened;
@@ -94,25 +94,55 @@ impl Session {
     /// Opens a connection. While that fails it is tried again.
     async fn wait_for_opening(
         &mut self,
-        place: Place<Opened>,
+        mut place: Place<Opened>,
         since: Instant,
     ) -> Result<Option<Grant<Opened>>, End> {
         let target = Arc::clone(&self.client.target);
-        let mut opening = target.open(place, self.worker.index);
-        let left = target
-            .settings()
-            .wait_timeout
-            .saturating_sub(since.elapsed());
-        let opened = self.wait_for(left, |context| Pin::new(&mut opening).poll(context));
-        match opened.await? {
-            Some(Ok(Ok(lease))) => return Ok(Some(Grant::Connection(lease))),
-            Some(Ok(Err(reason))) => self.denied = Some(Refusal::unavailable(&reason)),
-            // The task has vanished, which it does with its worker only.
-            Some(Err(_)) => self.denied = Some(Refusal::shutting_down()),
-            None if self.denied.is_some() => {}
-            None => self.denied = Some(self.why_not(&target, since)),
+        let wait_timeout = target.settings().wait_timeout;
+        let left = || wait_timeout.saturating_sub(since.elapsed());
+        loop {
+            let mut opening = target.open(place, self.worker.index);
+            let opened = self.wait_for(left(), |context| Pin::new(&mut opening).poll(context));
+            match opened.await? {
+                Some(Ok(Outcome::Opened(lease))) => return Ok(Some(Grant::Connection(lease))),
+                Some(Ok(Outcome::PutOff(kept, pause))) if !left().is_zero() => {
+                    let granted = self.pause(&target, since, pause.min(left())).await?;
+                    if granted.is_some() || self.denied.is_some() {
+                        return Ok(granted);
+                    }
+                    place = kept;
+                    continue;
+                }
+                Some(Ok(Outcome::Refused(reason))) => {
+                    self.denied = Some(Refusal::unavailable(&reason));
+                }
+                // The task has vanished, which it does with its worker only.
+                Some(Err(_)) => self.denied = Some(Refusal::shutting_down()),
+                None if self.denied.is_some() => {}
+                None | Some(Ok(Outcome::PutOff(..))) => {
+                    self.denied = Some(self.why_not(&target, since));
+                }
+            }
+            return Ok(None);
         }
-        Ok(None)
+    }
+
+    /// Waits until it is time to try again to open a connection, or for one that comes back: the server may let us have no more
+    /// than there are, and then nobody else would give this client one.
+    async fn pause(
+        &mut self,
+        target: &Target,
+        since: Instant,
+        pause: Duration,
+    ) -> Result<Option<Grant<Opened>>, End> {
+        let settings = self.client.settings.id;
+        match target.pool.rejoin(self.worker.index, settings, since) {
+            Grant::Wait(mut ticket) => {
+                self.wait_for(pause, |context| ticket.poll_granted(context))
+                    .await
+            }
+            grant => Ok(Some(grant)),
+        }
     }
 
     /// Waits in the queue.
