@@ -46,8 +46,6 @@ pub(crate) struct TargetSettings {
     pub(crate) wait_timeout: Duration,
     /// How long opening one may take.
     pub(crate) connect_timeout: Duration,
-    /// How old one may become.
-    pub(crate) lifetime_max: Duration,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -89,11 +87,11 @@ impl TargetSettings {
                 reserve_after: config.reserve_after,
                 opening_max: config.opening_max,
                 idle_timeout: config.idle_timeout,
+                lifetime_max: config.lifetime_max,
                 check_after: config.check_after,
             },
             wait_timeout: config.wait_timeout,
             connect_timeout: config.connect_timeout,
-            lifetime_max: config.lifetime_max,
             timeouts: Timeouts {
                 statement: user
                     .and_then(|user| user.statement_timeout)

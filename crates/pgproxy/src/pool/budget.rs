@@ -32,9 +32,14 @@ impl<C: Pooled> Budget<C> {
         })
     }
 
-    /// Another bound holds from now on.
+    /// Another bound holds from now on: what idles beyond it is closed.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, SeqCst);
+        while self.is_over()
+            && let Some(pool) = self.idlest(None)
+        {
+            pool.evict_one();
+        }
         self.serve();
     }
 
@@ -82,10 +87,11 @@ impl<C: Pooled> Budget<C> {
         starving
     }
 
-    /// Another pool, the one with the connection that has idled for the longest.
-    fn idlest(&self, own: &Arc<Pool<C>>) -> Option<Arc<Pool<C>>> {
+    /// The pool with the connection that has idled for the longest, except for this one.
+    fn idlest(&self, own: Option<&Arc<Pool<C>>>) -> Option<Arc<Pool<C>>> {
         let pools: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
-        let others = pools.into_iter().filter(|pool| !Arc::ptr_eq(pool, own));
+        let is_own = |pool: &Arc<Pool<C>>| own.is_some_and(|own| Arc::ptr_eq(pool, own));
+        let others = pools.into_iter().filter(|pool| !is_own(pool));
         let idle = others.filter_map(|pool| Some((pool.idle_since()?, pool)));
         idle.min_by_key(|(since, _)| *since).map(|(_, pool)| pool)
     }
@@ -183,11 +189,11 @@ impl<C: Pooled> Budgets<C> {
     /// one of them has none, for then closing those of the others would help nobody.
     pub(super) fn evict(&self, own: &Arc<Pool<C>>) {
         let exhausted = || self.0.iter().filter(|budget| budget.is_exhausted());
-        if exhausted().all(|budget| budget.idlest(own).is_some()) {
+        if exhausted().all(|budget| budget.idlest(Some(own)).is_some()) {
             for budget in &self.0 {
                 // One that was closed for another budget may have been enough.
                 if budget.is_exhausted()
-                    && let Some(pool) = budget.idlest(own)
+                    && let Some(pool) = budget.idlest(Some(own))
                 {
                     pool.evict_one();
                 }

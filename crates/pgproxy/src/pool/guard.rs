@@ -217,7 +217,7 @@ impl<C: Pooled> Lease<C> {
         };
         // A panic may have left it half-way between two states that each look clean.
         let is_trusted = !self.is_condemned && !is_pinned && !std::thread::panicking();
-        if is_trusted && connection.is_clean() && now < connection.expires() {
+        if is_trusted && connection.is_clean() {
             return self
                 .pool
                 .give_back(connection, self.stamp, self.is_stale, now);

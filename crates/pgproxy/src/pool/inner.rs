@@ -234,6 +234,10 @@ impl<C: Pooled> Inner<C> {
         });
     }
 
+    pub(super) fn is_too_old(&self, connection: &C, now: Instant) -> bool {
+        now.saturating_duration_since(connection.born()) >= self.limits.lifetime_max
+    }
+
     /// What a connection that is opened now bears.
     pub(super) fn stamp(&self) -> Stamp {
         Stamp {
@@ -265,7 +269,8 @@ impl<C: Pooled> Inner<C> {
         let is_over = |idle: &mut Idle<C>| {
             let idled = now.saturating_duration_since(idle.since);
             idle.is_stale |= idled >= limits.check_after;
-            let is_over = now >= idle.connection.expires()
+            let is_over = now.saturating_duration_since(idle.connection.born())
+                >= limits.lifetime_max
                 || idled >= limits.idle_timeout.mul_f32(idle.patience) && places > limits.size_min
                 || idled >= RESERVE_KEPT && places > limits.size;
             places -= usize::from(is_over);

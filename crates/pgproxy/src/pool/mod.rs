@@ -44,8 +44,8 @@ pub(crate) trait Pooled: Send {
     fn worker(&self) -> usize;
     /// A number for the session settings that it has; equal numbers mean equal settings.
     fn settings_id(&self) -> u64;
-    /// When it is too old to be given to anybody.
-    fn expires(&self) -> Instant;
+    /// From when on its age counts.
+    fn born(&self) -> Instant;
 }
 
 /// The bounds of a pool.
@@ -63,6 +63,8 @@ pub(crate) struct PoolLimits {
     pub(crate) opening_max: usize,
     /// What nobody has used for so long is closed.
     pub(crate) idle_timeout: Duration,
+    /// What is so old is given to nobody any more.
+    pub(crate) lifetime_max: Duration,
     /// What nobody has used for so long is looked at before it is given to somebody.
     pub(crate) check_after: Duration,
 }
@@ -254,6 +256,7 @@ impl<C: Pooled> Pool<C> {
         };
         let mut inner = self.lock();
         let is_over = stamp.generation != inner.generation
+            || inner.is_too_old(&connection, now)
             || inner.is_paused
             || inner.is_overfull()
             || self.budgets.are_over()
@@ -326,7 +329,7 @@ impl<T: Pooled + ?Sized> Pooled for Box<T> {
         (**self).settings_id()
     }
 
-    fn expires(&self) -> Instant {
-        (**self).expires()
+    fn born(&self) -> Instant {
+        (**self).born()
     }
 }

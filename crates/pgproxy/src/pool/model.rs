@@ -16,7 +16,7 @@ struct Fake {
     pool: usize,
     worker: usize,
     is_clean: bool,
-    expires: Instant,
+    born: Instant,
     /// Connections that exist.
     count: Arc<AtomicUsize>,
 }
@@ -37,8 +37,8 @@ impl Pooled for Fake {
     fn settings_id(&self) -> u64 {
         0
     }
-    fn expires(&self) -> Instant {
-        self.expires
+    fn born(&self) -> Instant {
+        self.born
     }
 }
 
@@ -116,7 +116,7 @@ impl World {
             pool,
             worker: self.random.usize(0..2),
             is_clean: true,
-            expires: self.clock.now() + Duration::from_millis(self.random.u64(1000..30_000)),
+            born: self.clock.now() - Duration::from_millis(self.random.u64(3_570_000..3_599_000)),
             count: Arc::clone(&self.exist),
         }
     }

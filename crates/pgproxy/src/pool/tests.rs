@@ -11,18 +11,17 @@ struct Fake {
     worker: usize,
     settings: u64,
     is_clean: bool,
-    expires: Instant,
+    born: Instant,
 }
 
 impl Fake {
     fn new(id: u32) -> Self {
-        let expires = Instant::now() + Duration::from_secs(3600);
         Self {
             id,
             worker: 0,
             settings: 0,
             is_clean: true,
-            expires,
+            born: Instant::now(),
         }
     }
 }
@@ -37,8 +36,8 @@ impl Pooled for Fake {
     fn settings_id(&self) -> u64 {
         self.settings
     }
-    fn expires(&self) -> Instant {
-        self.expires
+    fn born(&self) -> Instant {
+        self.born
     }
 }
 
@@ -50,6 +49,7 @@ pub(super) fn limits(size: usize) -> PoolLimits {
         reserve_after: Duration::from_secs(1),
         opening_max: 4,
         idle_timeout: Duration::from_secs(60),
+        lifetime_max: Duration::from_secs(3600),
         check_after: Duration::from_secs(30),
     }
 }
@@ -207,7 +207,7 @@ fn the_old_and_the_idle_are_reaped() {
     let pool = pool(3);
     let start = Instant::now();
     let old = Fake {
-        expires: start + Duration::from_secs(10),
+        born: start - Duration::from_secs(3590),
         ..Fake::new(1)
     };
     let leases = [open(&pool, old), open(&pool, Fake::new(2))];
@@ -217,6 +217,25 @@ fn the_old_and_the_idle_are_reaped() {
     assert_eq!(numbers(&pool).0, 1);
     assert_eq!(pool.reap(start + Duration::from_secs(90)), 1);
     assert_eq!(numbers(&pool).0, 0);
+}
+
+#[test]
+fn a_shorter_life_holds_for_those_that_are_there() {
+    let pool = pool(2);
+    let middle_aged = || Fake {
+        born: Instant::now() - Duration::from_secs(600),
+        ..Fake::new(1)
+    };
+    let leases = [open(&pool, middle_aged()), open(&pool, middle_aged())];
+    let [idle, used] = leases;
+    drop(idle);
+    pool.set_limits(PoolLimits {
+        lifetime_max: Duration::from_secs(60),
+        ..limits(2)
+    });
+    assert_eq!(pool.reap(Instant::now()), 1);
+    drop(used);
+    assert_eq!(numbers(&pool).0, 0, "it is closed as it comes back");
 }
 
 #[test]

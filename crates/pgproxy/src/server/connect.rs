@@ -263,7 +263,7 @@ impl Server {
             Failure::Io(error) => failed(error),
             Failure::Refused(error) => error,
         })?;
-        let jitter = 1.0 - fastrand::f32() * LIFETIME_JITTER;
+        let head_start = fastrand::f32() * LIFETIME_JITTER;
         let origin = Origin {
             database: attempt.url.database.clone(),
             user: attempt.url.user.clone(),
@@ -283,7 +283,7 @@ impl Server {
             }),
             settings: Arc::clone(&self.neutral),
             worker: attempt.worker,
-            lifetime: attempt.settings.lifetime_max.mul_f32(jitter),
+            head_start: attempt.settings.limits.lifetime_max.mul_f32(head_start),
         })))
     }
 }

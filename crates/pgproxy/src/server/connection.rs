@@ -81,7 +81,7 @@ pub(crate) struct ServerConnection {
     /// How long that client has waited for it, until a statement has been charged with it.
     pub(crate) queued: Duration,
     worker: usize,
-    expires: Instant,
+    born: Instant,
 }
 
 /// What is known when a connection has just been opened.
@@ -93,7 +93,8 @@ pub(super) struct Fresh {
     pub(super) listed: ListedServer,
     pub(super) settings: Arc<Settings>,
     pub(super) worker: usize,
-    pub(super) lifetime: Duration,
+    /// It counts as older than it is by so much.
+    pub(super) head_start: Duration,
 }
 
 impl ServerConnection {
@@ -121,7 +122,7 @@ impl ServerConnection {
             held_since: now,
             queued: Duration::ZERO,
             worker: fresh.worker,
-            expires: now + fresh.lifetime,
+            born: now.checked_sub(fresh.head_start).unwrap_or(now),
         }
     }
 
@@ -215,7 +216,7 @@ impl Pooled for ServerConnection {
         self.settings.id
     }
 
-    fn expires(&self) -> Instant {
-        self.expires
+    fn born(&self) -> Instant {
+        self.born
     }
 }
