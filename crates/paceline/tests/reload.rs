@@ -122,3 +122,42 @@ fn a_web_page_cannot_ask_for_it() {
     let (status, answer) = post(&setup.paceline, &[]);
     assert_eq!(status, 403, "{answer:#}");
 }
+
+#[test]
+fn files_are_part_of_what_is_checked() {
+    let setup = Setup::start();
+    setup.write("pool_size = 7\nuserlist = \"/does/not/exist\"\n");
+    let (status, answer) = setup.post();
+    assert_eq!(status, 422, "{answer:#}");
+    let problem = answer["problems"][0].as_str().unwrap();
+    let expected = "postgres.userlist: /does/not/exist: it could not be read";
+    assert!(problem.contains(expected), "{answer:#}");
+    assert_eq!(setup.pool_max(), 2);
+}
+
+#[test]
+fn a_half_that_does_not_run_waits_for_the_next_start() {
+    let gateway = "[gateway]\nupstream = \"http://127.0.0.1:9\"\n";
+    let launch = Paceline::launch().config(gateway).without_backends();
+    let paceline = launch.start();
+    let postgres = "[postgres]\nurl = \"postgres://u@127.0.0.1:1/d\"\npool_size = 3\n";
+    paceline.write_config(&format!("{gateway}{postgres}"));
+    for _ in 0..2 {
+        let (status, answer) = post(&paceline, &[("X-Paceline", "1")]);
+        assert_eq!(status, 200, "{answer:#}");
+        assert_eq!(answer["changed"], serde_json::json!([]), "{answer:#}");
+        let keys = ["postgres.url", "postgres.pool_size"];
+        assert_eq!(answer["need_restart"], serde_json::json!(keys));
+    }
+
+    // And the other way round: the half that runs goes on as it is.
+    let setup = Setup::start();
+    setup
+        .paceline
+        .write_config("[gateway]\nupstream = \"http://127.0.0.1:9\"\n");
+    let (status, answer) = setup.post();
+    assert_eq!(status, 200, "{answer:#}");
+    assert_eq!(answer["changed"], serde_json::json!([]), "{answer:#}");
+    assert_eq!(setup.pool_max(), 2);
+    assert_eq!(login(&setup.paceline).value("SELECT 1"), "1");
+}

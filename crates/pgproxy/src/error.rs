@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
 
+use crate::files::FileError;
 use crate::pool::Fullness;
 use crate::tls::TlsError;
 
@@ -32,23 +33,10 @@ pub enum Error {
         /// The name that two have.
         name: String,
     },
-    /// The file of users cannot be used.
-    #[error("the userlist {}: {reason}", path.display())]
-    Userlist {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file with a password cannot be used.
-    #[error("the password file {}: {reason}", path.display())]
-    PasswordFile {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// TLS for clients cannot be had as configured.
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// TLS cannot be had as configured.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// A number that makes no sense.

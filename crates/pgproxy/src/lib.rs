@@ -16,6 +16,8 @@ mod console;
 mod count;
 mod databases;
 mod error;
+mod files;
+mod flaws;
 mod hashing;
 mod means;
 mod notify;
@@ -38,8 +40,9 @@ pub use config::{
     Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, RootCertificates, ServerMethod,
     ServerTls, SessionAttrs, SslMode, Timeouts, User,
 };
-pub use databases::Changes;
 pub use error::{Error, Unavailable};
+pub use files::FileError;
+pub use flaws::Flaw;
 pub use pool::{PoolSnapshot, PoolTotals};
 pub use proxy::{Proxy, Stats};
 pub use slow_log::{ShownParameters, SlowStatement};

@@ -14,15 +14,14 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::auth::{Authenticator, Credential, Known};
 use crate::cancel::{CancelKeys, Stray};
 use crate::client::StatementTable;
-use crate::config::{AuthMethod, Config, Database, Mode};
-use crate::console::Orders;
-use crate::databases::{Changes, Databases, Target};
+use crate::config::{Config, Fixed, Mode};
+use crate::databases::{Databases, Target};
 use crate::error::{Error, Unavailable};
 use crate::means::Means;
 use crate::pool::{Grant, PoolSnapshot};
 use crate::settings::SettingsTable;
 use crate::slow_log::{SlowLog, SlowStatement};
-use crate::tls;
+use crate::tls::{self, Connectors};
 use crate::worker::{Mailbox, Worker, Workers};
 
 /// At home at no worker: the first one to take it moves it.
@@ -32,8 +31,8 @@ const LEARNING_MAX: usize = 2;
 
 /// The Postgres half of Paceline.
 pub struct Proxy {
-    /// As it was at the start, for what stays so until the end; `databases` has the one in force.
-    pub(crate) config: Arc<Config>,
+    /// What stays as it is until the end; `databases` has the configuration in force.
+    pub(crate) fixed: Fixed,
     pub(crate) journal: Arc<Journal>,
     pub(crate) shapes: Arc<Statements>,
     pub(crate) databases: Databases,
@@ -49,7 +48,6 @@ pub struct Proxy {
     pub(crate) server_limits: Limits,
     pub(crate) learning: Semaphore,
     pub(crate) control: OnceLock<Control>,
-    pub(crate) orders: Orders,
     pub(crate) slow_log: SlowLog,
 }
 
@@ -78,31 +76,32 @@ impl Proxy {
         journal: Arc<Journal>,
         statements: Arc<Statements>,
     ) -> Result<Arc<Self>, Error> {
-        check(&config)?;
+        config.check()?;
+        let (fixed, config) = (Fixed::of(&config), Arc::new(config));
         let means = Arc::new(Means::new().map_err(Error::Start)?);
+        means.connectors.exchange(Connectors::read(&config)?);
         let settings = SettingsTable::new();
-        let known = Known::read(Arc::new(config.clone()))?;
+        let known = Known::read(Arc::clone(&config))?;
         let authenticator = Authenticator::new(known, Arc::clone(&means), settings.neutral())?;
-        warn_of_trust(&config);
+        config.warn();
         Ok(Arc::new(Self {
-            databases: Databases::new(config.clone(), settings.neutral(), Arc::clone(&means)),
+            databases: Databases::new(Arc::clone(&config), settings.neutral(), Arc::clone(&means)),
             settings,
             statements: StatementTable::new(),
             cancel_keys: CancelKeys::new(),
             authenticator,
             acceptor: tls::Acceptor::new(&config.client_tls)?,
             means,
-            workers: Workers::new(config.workers),
-            mailboxes: (0..config.workers).map(|_| Mailbox::default()).collect(),
-            client_limits: Limits::frontend(config.statement_bytes_max),
+            workers: Workers::new(fixed.workers),
+            mailboxes: (0..fixed.workers).map(|_| Mailbox::default()).collect(),
+            client_limits: Limits::frontend(fixed.statement_bytes_max),
             server_limits: Limits::backend(),
             learning: Semaphore::new(LEARNING_MAX),
             control: OnceLock::new(),
-            orders: Orders::default(),
             slow_log: SlowLog::new(config.slow_query, config.slow_query_parameters),
             journal,
             shapes: statements,
-            config: Arc::new(config),
+            fixed,
         }))
     }
 
@@ -117,7 +116,7 @@ impl Proxy {
             return self.databases.reach().await;
         };
         let (server, settings) = (&main.server, main.settings());
-        match self.config.mode {
+        match self.fixed.mode {
             Mode::Observe if server.credential() == Credential::None => {
                 server.connect_in_time(&settings).await.map(drop)
             }
@@ -162,35 +161,27 @@ impl Proxy {
         self.databases.config()
     }
 
-    /// Exchanges the configuration. Clients and their transactions go on. Connections to where no database is any more, or
-    /// with other credentials, are closed when they come back; limits hold at once.
+    /// Exchanges the configuration, except for [`Config::FIXED`], and reads all files again. Clients and their transactions go on.
+    /// Connections to where no database is any more, or with other credentials, are closed when they come back; limits hold at
+    /// once. Gives the pools, as `database/user`, for which something else holds now.
     ///
     /// # Errors
     ///
     /// As [`Proxy::new`]. Then nothing has changed.
-    pub fn reload(&self, config: Config) -> Result<Changes, Error> {
-        check(&config)?;
-        let known = Known::read(Arc::new(config.clone()))?;
+    pub fn reload(&self, mut config: Config) -> Result<Vec<String>, Error> {
+        self.fixed.keep(&mut config);
+        config.check()?;
+        let config = Arc::new(config);
+        let known = Known::read(Arc::clone(&config))?;
+        let connectors = Connectors::read(&config)?;
         self.acceptor.reload(&config.client_tls)?;
+        // Nothing can fail any more.
+        config.warn();
+        self.means.connectors.exchange(connectors);
         self.slow_log
             .set(config.slow_query, config.slow_query_parameters);
         self.authenticator.exchange(known);
-        let changes = self.databases.reload(config);
-        if let Err(error) = self.means.connectors.reload() {
-            tracing::warn!(%error, "TLS with servers goes on as it was.");
-        }
-        Ok(changes)
-    }
-
-    /// Reads the certificates of both sides again, from the same files. Connections that are there go on with what they have.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with a file. What it was read from then stays in force.
-    pub fn reload_tls(&self) -> Result<(), Error> {
-        let clients = self.acceptor.reload(&self.config().client_tls);
-        let servers = self.means.connectors.reload();
-        clients.and(servers).map_err(Error::from)
+        Ok(self.databases.reload(config))
     }
 
     /// The last statements that took long, the newest first.
@@ -220,7 +211,7 @@ impl Proxy {
         let (targets, now) = (self.databases.targets(), Instant::now());
         let snapshot = |target: &Arc<Target>| {
             let mut pool = target.snapshot(now);
-            if self.config.mode == Mode::Observe {
+            if self.fixed.mode == Mode::Observe {
                 let observed = target.pool.counters.observed.load(Ordering::Relaxed);
                 (pool.max, pool.open, pool.used) = (None, observed, observed);
             }
@@ -247,51 +238,55 @@ impl Proxy {
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proxy")
-            .field("config", &self.config)
+            .field("fixed", &self.fixed)
             .finish_non_exhaustive()
     }
 }
 
-fn warn_of_trust(config: &Config) {
-    let is_trusting = config.client_auth.method == AuthMethod::Trust;
-    if is_trusting && !config.listen.ip().is_loopback() {
-        let listen = config.listen;
-        tracing::warn!(%listen, "auth_method is trust: whoever reaches this port is any user that it names.");
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Database, DatabaseUrl};
 
-fn check(config: &Config) -> Result<(), Error> {
-    if config.databases.is_empty() {
-        return Err(Error::NoDatabase);
+    fn proxy(urls: &[&str]) -> Arc<Proxy> {
+        let journal = Journal::new(paceline_journal::Config::default());
+        let statements = Arc::new(Statements::new(paceline_sql::Limits::default()));
+        Proxy::new(config(urls), journal, statements).unwrap()
     }
-    let twice = |database: &&Database| {
-        let same = |other: &&Database| other.name == database.name;
-        config.databases.iter().filter(same).count() > 1
-    };
-    if let Some(database) = config.databases.iter().find(twice) {
-        let name = database.name.clone();
-        return Err(Error::DatabaseTwice { name });
+
+    fn config(urls: &[&str]) -> Config {
+        let urls = urls.iter().map(|url| DatabaseUrl::parse(url).unwrap());
+        Config {
+            databases: urls.map(Database::new).collect(),
+            ..Config::default()
+        }
     }
-    let has_no_password = |database: &Database| database.url.password.is_none();
-    if config.databases.iter().any(has_no_password)
-        && config.is_open()
-        && config.mode == Mode::Transaction
-        && !config.listen.ip().is_loopback()
-    {
-        return Err(Error::OpenToAll {
-            listen: config.listen,
-        });
+
+    #[test]
+    fn tls_of_databases_that_are_gone_is_forgotten() {
+        let (kept, gone) = ("postgres://u@h/a", "postgres://u@h/b?sslmode=require");
+        let proxy = proxy(&[kept, gone]);
+        let is_known = |url: &str| {
+            let options = DatabaseUrl::parse(url).unwrap().tls;
+            proxy.means.connectors.known(&options).is_some()
+        };
+        assert!(is_known(kept) && is_known(gone));
+        proxy.reload(config(&[kept])).unwrap();
+        assert!(is_known(kept) && !is_known(gone));
     }
-    let numbers = [
-        ("opening_max", config.opening_max),
-        ("instances", config.instances),
-        ("clients_max", config.clients_max),
-        ("workers", config.workers),
-        ("prepared_statements_max", config.prepared_statements_max),
-        ("statement_bytes_max", config.statement_bytes_max),
-    ];
-    match numbers.into_iter().find(|(_, number)| *number == 0) {
-        Some((setting, _)) => Err(Error::Zero { setting }),
-        None => Ok(()),
+
+    #[test]
+    fn what_is_fixed_is_checked_as_it_stays() {
+        let proxy = proxy(&["postgres://u@h/a"]);
+        // Were it for the new mode and address, nobody would have to prove anything to anybody.
+        let mut open = config(&["postgres://u@h/a"]);
+        open.mode = Mode::Observe;
+        open.listen = "0.0.0.0:1".parse().unwrap();
+        open.workers = 0;
+        proxy.reload(open).unwrap();
+        let in_force = proxy.config();
+        assert_eq!(in_force.mode, Mode::Transaction);
+        assert!(in_force.listen.ip().is_loopback());
+        assert_eq!(in_force.workers, 1);
     }
 }

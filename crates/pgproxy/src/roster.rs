@@ -16,6 +16,8 @@ pub(crate) struct Roster {
     clients: Mutex<HashMap<u64, Arc<ClientCard>>>,
     servers: Mutex<HashMap<u64, Arc<ServerCard>>>,
     last_id: AtomicU64,
+    /// Server connections up to this number are to be closed.
+    outdated: AtomicU64,
     /// Seconds since 1970, as of the last round.
     now: AtomicU64,
 }
@@ -151,9 +153,17 @@ impl Roster {
         killed.map(|card| card.kill()).count()
     }
 
-    /// The number of whoever came last.
-    pub(crate) fn last_id(&self) -> u64 {
-        self.last_id.load(Relaxed)
+    /// The server connections that are there are to be closed.
+    pub(crate) fn outdate(&self) {
+        let last = self.last_id.load(Relaxed);
+        self.outdated.fetch_max(last, Relaxed);
+    }
+
+    /// Those that are to be closed and are still there.
+    pub(crate) fn outdated(&self) -> Vec<Arc<ServerCard>> {
+        let (mut servers, last) = (self.servers(), self.outdated.load(Relaxed));
+        servers.retain(|card| card.id <= last);
+        servers
     }
 
     /// Seconds since 1970, to the second.

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use paceline_pgproxy::{Changes, Config, Database, DatabaseUrl, PoolSnapshot};
+use paceline_pgproxy::{Config, Database, DatabaseUrl, Mode, PoolSnapshot};
 use paceline_testkit::{Frame, RawPg, options, wait_until};
 use support::{PATIENCE, Rig, sqlstates, with_roles};
 
@@ -323,8 +323,8 @@ fn a_reload_changes_limits_at_once_and_loses_nobody() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| waiter.value("SELECT 5"));
         wait_for(&rig, "other", |pool| pool.waiting == 1);
-        let changes = rig.proxy.reload(config.clone()).unwrap();
-        assert_eq!(changes.changed, [format!("other/{}", rig.server.user())]);
+        let changed = rig.proxy.reload(config.clone()).unwrap();
+        assert_eq!(changed, [format!("other/{}", rig.server.user())]);
         assert_eq!(
             waiting.join().unwrap(),
             "5",
@@ -334,14 +334,10 @@ fn a_reload_changes_limits_at_once_and_loses_nobody() {
 
     // The database goes, its clients stay.
     config.databases.truncate(1);
-    config.workers = 7;
-    let changes = rig.proxy.reload(config.clone()).unwrap();
-    let expected = Changes {
-        removed: vec!["other".into()],
-        need_restart: vec!["workers"],
-        ..Changes::default()
-    };
-    assert_eq!(changes, expected);
+    assert_eq!(
+        rig.proxy.reload(config.clone()).unwrap(),
+        Vec::<String>::new()
+    );
     assert_eq!(holder.value("SELECT 6"), "6");
     holder.query("COMMIT");
     assert_eq!(holder.value("SELECT 7"), "7");
@@ -373,4 +369,94 @@ fn a_reload_leads_clients_to_another_server() {
     );
     busy.query("COMMIT");
     assert_eq!(port(&mut busy), elsewhere.port().to_string());
+}
+
+#[test]
+fn what_needs_a_new_start_stays_as_it_is_for_new_clients_too() {
+    let rig = Rig::with(|config| config.pool_size = 1);
+    let mut config = (*rig.proxy.config()).clone();
+    config.mode = Mode::Observe;
+    config.workers = 7;
+    config.statement_bytes_max = 1024;
+    rig.proxy.reload(config).unwrap();
+    let backends = [rig.client(), rig.client()].map(|mut client| {
+        client.query("SELECT 1");
+        client.value("SELECT pg_backend_pid()")
+    });
+    assert_eq!(backends[0], backends[1], "they share a connection still");
+    let in_force = rig.proxy.config();
+    assert_eq!((in_force.mode, in_force.workers), (Mode::Transaction, 2));
+    let long = format!("SELECT length('{}')", "x".repeat(2048));
+    assert_eq!(rig.client().value(&long), "2048");
+}
+
+#[test]
+fn the_number_of_clients_and_their_time_to_log_in_follow_a_reload() {
+    let rig = Rig::with(|config| {
+        config.clients_max = 1;
+        config.login_timeout = Duration::from_secs(3600);
+    });
+    let is_refused = || {
+        let mut client = RawPg::connect(rig.port);
+        client.send(&paceline_testkit::frame::startup(&[
+            ("user", rig.server.user()),
+            ("database", "postgres"),
+        ]));
+        client.authenticate(rig.server.password()).is_err()
+    };
+    // As many as are not even heard, where one may be there.
+    let clients = || rig.proxy.stats().clients_per_worker.iter().sum::<usize>();
+    let silent = [RawPg::connect(rig.port), RawPg::connect(rig.port)];
+    wait_until(PATIENCE, || clients() == 2);
+    let mut config = (*rig.proxy.config()).clone();
+    config.clients_max = 3;
+    config.login_timeout = Duration::from_millis(300);
+    rig.proxy.reload(config.clone()).unwrap();
+    assert_eq!(rig.client().value("SELECT 1"), "1");
+    let mut late = RawPg::connect(rig.port);
+    assert!(late.read().sqlstate().is_some(), "it had 300 ms");
+    drop((silent, late));
+    wait_until(PATIENCE, || clients() == 0);
+    let _first = rig.client();
+    config.clients_max = 1;
+    rig.proxy.reload(config).unwrap();
+    assert!(is_refused());
+}
+
+#[test]
+fn a_limit_that_a_reload_sets_holds_for_those_who_wait_already() {
+    let rig = Rig::start();
+    let (mut idle, mut busy) = (rig.client(), rig.client());
+    busy.query("BEGIN");
+    idle.query("SELECT 1");
+    let mut config = (*rig.proxy.config()).clone();
+    config.timeouts.client_idle = Duration::from_millis(100);
+    config.timeouts.idle_in_transaction = Duration::from_secs(3600);
+    rig.proxy.reload(config.clone()).unwrap();
+    ends_with_fatal(&mut idle, "57P05");
+    // And another one counts from where the waiting began.
+    config.timeouts.idle_in_transaction = Duration::from_millis(1);
+    rig.proxy.reload(config).unwrap();
+    ends_with_fatal(&mut busy, "25P03");
+}
+
+#[test]
+fn connections_beyond_a_lowered_bound_are_closed() {
+    let rig = Rig::start();
+    let mut clients = [rig.client(), rig.client(), rig.client()];
+    for client in &mut clients {
+        client.query("BEGIN");
+    }
+    for client in &mut clients[1..] {
+        client.query("COMMIT");
+    }
+    rig.wait_for_pool(|pool| (pool.used, pool.idle) == (1, 2));
+    let mut config = (*rig.proxy.config()).clone();
+    config.server_connections_max = 2;
+    rig.proxy.reload(config.clone()).unwrap();
+    assert_eq!((rig.pool().used, rig.pool().idle), (1, 1));
+    config.server_connections_max = 0;
+    config.lifetime_max = Duration::from_millis(1);
+    rig.proxy.reload(config).unwrap();
+    rig.wait_for_pool(|pool| (pool.used, pool.idle) == (1, 0));
 }

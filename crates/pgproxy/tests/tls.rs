@@ -178,8 +178,6 @@ fn a_server_must_show_the_right_certificate_when_one_is_demanded() {
         Ok("t"),
     );
     check(&own, "localhost", &full, unsigned);
-    let missing = "sslmode=verify-full&sslrootcert=/nowhere/ca.crt";
-    check(&named, "localhost", missing, Err("/nowhere/ca.crt"));
 }
 
 #[test]
@@ -572,17 +570,57 @@ fn certificates_are_exchanged_at_work() {
     // The same files, with something else in them.
     authority.sign("proxy", LOCAL);
     assert_eq!(new().0, first, "nobody has said so yet");
-    rig.proxy.reload_tls().unwrap();
+    let reload = || rig.proxy.reload((*rig.proxy.config()).clone());
+    reload().unwrap();
     let (second, _) = new();
     assert_ne!(second, first);
     let pair = rig.proxy.config().client_tls.clone();
     let certificate = pair.certificate.unwrap();
     std::fs::write(&certificate, "nonsense").unwrap();
-    let error = rig.proxy.reload_tls().unwrap_err().to_string();
+    let error = reload().unwrap_err().to_string();
     assert!(error.contains(certificate.to_str().unwrap()), "{error}");
     assert_eq!(new().0, second, "what was wrong has changed nothing");
     old.write_all(&frame::query("SELECT 'still here'")).unwrap();
     assert!(read_to(&mut old, b'D').ends_with(b"still here"));
+}
+
+#[test]
+fn the_console_knows_who_is_encrypted() {
+    let authority = Authority::new();
+    let rig = encrypting(&authority, |_| {});
+    let _plain = rig.client();
+    let mut encrypted = negotiated(rig.port, client_config(&authority, &[]));
+    encrypted.write_all(&startup()).unwrap();
+    read_to(&mut encrypted, b'Z');
+    let user = rig.server.user();
+    let mut console = RawPg::login(rig.port, user, rig.server.password(), "paceline");
+    let clients = console.rows("SHOW CLIENTS");
+    let column = 17;
+    let tls: Vec<_> = clients.iter().map(|row| row[column].as_deref()).collect();
+    assert_eq!(tls, [Some(""), Some("TLS")]);
+}
+
+#[test]
+fn a_file_that_will_not_do_changes_nothing() {
+    let authority = Authority::new();
+    let rig = encrypting(&authority, |_| {});
+    let mut config = (*rig.proxy.config()).clone();
+    config.pool_size = 9;
+    let url = config.databases[0].url.to_string();
+    let refused = |config: &Config, file: &str| {
+        let error = rig.proxy.reload(config.clone()).unwrap_err().to_string();
+        assert!(error.contains(file), "{error}");
+        assert_ne!(rig.proxy.config().pool_size, 9);
+    };
+    let with_root = format!("{url}?sslmode=verify-ca&sslrootcert=/nowhere/ca.pem");
+    config.databases[0].url = DatabaseUrl::parse(&with_root).unwrap();
+    refused(&config, "sslrootcert /nowhere/ca.pem");
+    config.databases[0].url = DatabaseUrl::parse(&url).unwrap();
+    config.client_auth.userlist = Some("/nowhere/userlist.txt".into());
+    refused(&config, "userlist /nowhere/userlist.txt");
+    config.client_auth.userlist = None;
+    config.client_tls.key = Some(authority.file.clone());
+    refused(&config, "tls_key");
 }
 
 #[test]

@@ -19,8 +19,9 @@ Examples:
 
 Settings are taken, the strongest first, from the command line, from the
 environment (PACELINE__SECTION__KEY, such as PACELINE__GATEWAY__LISTEN), from
-the file, and from the defaults. Secrets are never printed. A file with a secret
-that is not on this machine is a warning here, and an error for `paceline run`.
+the file, and from the defaults. Secrets are never printed. Files that are named
+(secrets, certificates, users) are read as well. One that is not on this machine
+is a warning here, and an error for `paceline run`.
 
 Exit codes: 0 the configuration is right (warnings aside), 2 it is not.";
 

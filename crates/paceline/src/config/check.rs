@@ -6,10 +6,13 @@ use std::path::Path;
 use paceline_pgproxy::AuthMethod;
 
 use super::Origins;
-use super::database::DATABASES;
+use super::database::{DATABASES, DatabaseDraft};
 use super::draft::{Draft, Mode};
 use super::problem::{Origin, Problem};
 use super::rows::path_of;
+
+/// What a file is for that is not on this machine.
+const NEEDED: &str = "`paceline run` needs it, and checks what is in it";
 
 /// What a secret's file holds.
 pub(super) enum Secret<T> {
@@ -74,8 +77,7 @@ impl<'a> Check<'a> {
             Err(error) if self.may_lack_secrets => {
                 let message = format!("{shown} could not be read here: {error}");
                 let problem = Problem::warning(self.origin(key), key, message);
-                self.problems
-                    .push(problem.hint("`paceline run` needs it, and checks what is in it"));
+                self.problems.push(problem.hint(NEEDED));
                 return Some(Secret::Elsewhere);
             }
             Err(error) => {
@@ -184,6 +186,38 @@ impl<'a> Check<'a> {
                     "it is postgres.listen itself: connections would run in a circle",
                 );
             }
+        }
+    }
+
+    /// Reads the files that the Postgres half will read.
+    pub(super) fn files(&mut self, draft: &Draft, postgres: &paceline_pgproxy::Config) {
+        for flaw in postgres.flaws() {
+            let key = match &flaw.database {
+                None => format!("postgres.{}", flaw.setting),
+                Some(name) => self.url_key(draft, name),
+            };
+            if flaw.is_unreadable && self.may_lack_secrets {
+                let problem = Problem::warning(self.origin(&key), &key, flaw.reason);
+                self.problems.push(problem.hint(NEEDED));
+            } else {
+                self.error(&key, flaw.reason);
+            }
+        }
+    }
+
+    /// The key that says where a database is.
+    fn url_key(&self, draft: &Draft, name: &str) -> String {
+        let is_it = |row: &DatabaseDraft| row.database.name == name;
+        let row = draft.databases.iter().position(is_it);
+        let path = |key| match row {
+            Some(number) => path_of(DATABASES, number, key),
+            None => format!("postgres.{key}"),
+        };
+        let (url, url_file) = (path("url"), path("url_file"));
+        if self.rank(&url) >= self.rank(&url_file) {
+            url
+        } else {
+            url_file
         }
     }
 

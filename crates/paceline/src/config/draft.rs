@@ -159,12 +159,7 @@ impl Draft {
         let observe = self.mode == Mode::Observe;
         let databases = database::all(&self, &mut check);
         let users = database::users(&self, &mut check);
-        let gateway = self.upstream.map(|upstream| paceline_gateway::Config {
-            upstream,
-            observe,
-            ..self.gateway
-        });
-        let postgres = (!databases.is_empty()).then_some(paceline_pgproxy::Config {
+        let postgres = (!databases.is_empty()).then(|| paceline_pgproxy::Config {
             databases,
             users,
             workers: self.workers,
@@ -172,7 +167,15 @@ impl Draft {
                 Mode::Observe => paceline_pgproxy::Mode::Observe,
                 Mode::Fix => paceline_pgproxy::Mode::Transaction,
             },
-            ..self.postgres
+            ..self.postgres.clone()
+        });
+        if let Some(postgres) = &postgres {
+            check.files(&self, postgres);
+        }
+        let gateway = self.upstream.map(|upstream| paceline_gateway::Config {
+            upstream,
+            observe,
+            ..self.gateway
         });
         (gateway.is_some() || postgres.is_some()).then_some(Config {
             mode: self.mode,

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::field::Field;
 use super::*;
 
 /// Loads a file's text together with variables and flags.
@@ -722,5 +723,153 @@ fn what_is_wrong_in_a_table_is_told_with_its_place() {
         found.contains("there is no [[postgres.users]] with the name \"other\"")
             && !found.contains("hush"),
         "{found}"
+    );
+}
+
+#[test]
+fn what_is_said_of_reloads_is_said_of_keys() {
+    let exists = |path: &str| keys::find(path).is_some();
+    for path in keys::RELOADABLE {
+        assert!(exists(path) && is_reloadable(path), "{path}");
+    }
+    let own = keys::FIXED.iter();
+    for name in own.chain(paceline_pgproxy::Config::FIXED) {
+        let path = format!("postgres.{name}");
+        let path = if exists(&path) { &path } else { *name };
+        assert!(exists(path) && !is_reloadable(path), "{path}");
+    }
+}
+
+/// Another value for a key, if one can be made up.
+fn another(key: &keys::Key, draft: &mut Draft, file: &Path) -> bool {
+    let text = match &key.field {
+        Field::Flag(at) => (!*at(draft)).to_string(),
+        Field::Count(at, _) => (*at(draft) + 1).to_string(),
+        Field::Duration(at, _) => {
+            units::show_duration(*at(draft) + std::time::Duration::from_secs(1))
+        }
+        Field::Size(at, _) => units::show_size(*at(draft) as u64 / 2),
+        Field::Address(_) => "127.0.0.1:1".to_owned(),
+        Field::Choice(words, text) => {
+            let now = (text.show)(draft);
+            let other = words.iter().find(|word| Some(**word) != now.as_deref());
+            other.expect("more than one word").to_string()
+        }
+        Field::List(..) => "someone".to_owned(),
+        Field::Path(_) => file.display().to_string(),
+        _ if key.path == "postgres.url" => "postgres://u@elsewhere/d".to_owned(),
+        _ if key.path == "log.slow_query" => "1s".to_owned(),
+        _ => "something".to_owned(),
+    };
+    // Certificates come in pairs, and what is in the files of secrets belongs to another key.
+    let is_alone = !key.path.starts_with("postgres.tls_c") && key.path != "postgres.tls_key";
+    let is_other_key = ["postgres.url_file", "postgres.password_file"].contains(&key.path);
+    let input = Input::Untyped(text);
+    is_alone && !is_other_key && key.field.set(draft, &input).is_ok()
+}
+
+#[test]
+fn each_key_of_the_proxy_takes_effect_with_a_reload_or_is_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "\"name\" \"password\"").expect("a file");
+    let base = Draft {
+        database: Some(keys::database_url("postgres://u:p@h/d").expect("a URL")),
+        ..Draft::default()
+    };
+    let compose = |draft: &Draft| {
+        let mut problems = Vec::new();
+        let config = draft.clone().compose(&Origins::new(), false, &mut problems);
+        assert_eq!(problems, []);
+        config.and_then(|config| config.postgres).expect("the half")
+    };
+    let journal = paceline_journal::Journal::new(paceline_journal::Config::default());
+    let statements = paceline_sql::Statements::new(paceline_sql::Limits::default());
+    let proxy = paceline_pgproxy::Proxy::new(compose(&base), journal, statements.into());
+    let proxy = proxy.expect("a proxy");
+    let mut tried = 0;
+    for key in keys::all() {
+        let concerns_it = key.path.starts_with("postgres.")
+            || [
+                "mode",
+                "workers",
+                "log.slow_query",
+                "log.slow_query_parameters",
+            ]
+            .contains(&key.path);
+        let mut draft = base.clone();
+        if !concerns_it || !another(key, &mut draft, &file) {
+            continue;
+        }
+        tried += 1;
+        let reload = |draft| {
+            proxy.reload(compose(draft)).expect("a right configuration");
+            format!("{:?}", proxy.config())
+        };
+        let (before, after) = (reload(&base), reload(&draft));
+        assert_eq!(before != after, is_reloadable(key.path), "{}", key.path);
+    }
+    assert!(tried > 40, "{tried}");
+}
+
+#[test]
+fn the_files_that_are_named_are_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "rubbish").expect("a file");
+    let (file, gone) = (file.display(), "/does/not/exist");
+    let url = "[postgres]\nurl = \"postgres://u:p@h/d";
+    for (rest, expected) in [
+        (
+            format!("\"\nuserlist = \"{file}\""),
+            format!("3:1 error: postgres.userlist: {file}: line 1"),
+        ),
+        (
+            format!("\"\nuserlist = \"{gone}\""),
+            format!("3:1 error: postgres.userlist: {gone}: it could not be read"),
+        ),
+        (
+            format!("\"\nauth_user = \"x\"\nauth_password_file = \"{gone}\""),
+            format!("4:1 error: postgres.auth_password_file: {gone}: it could not be read"),
+        ),
+        (
+            format!("\"\ntls_key = \"{file}\"\ntls_certificate = \"{file}\""),
+            format!("4:1 error: postgres.tls_certificate: {file}: there is no certificate"),
+        ),
+        (
+            format!("\"\ntls_key = \"{file}\""),
+            "error: postgres.tls_certificate: tls_certificate and tls_key go together".to_owned(),
+        ),
+        (
+            "\"\ntls_mode = \"require\"".to_owned(),
+            "3:1 error: postgres.tls_mode: ".to_owned(),
+        ),
+        (
+            format!("?sslmode=require&sslrootcert={gone}\""),
+            format!("2:1 error: postgres.url: sslrootcert {gone}: it could not be read"),
+        ),
+        (
+            format!(
+                "\"\n[[postgres.databases]]\nname = \"x\"\nurl = \"postgres://h/?sslmode=verify-ca&sslrootcert={file}\""
+            ),
+            format!(
+                "5:1 error: postgres.databases[0].url: sslrootcert {file}: there is no certificate"
+            ),
+        ),
+    ] {
+        check(&format!("{url}{rest}\n"), &[&expected]);
+    }
+    // On another machine it may be there.
+    let text = folder.path().join("p.toml");
+    std::fs::write(&text, format!("{url}\"\nuserlist = \"{gone}\"\n")).expect("a file");
+    let loaded = load(Sources {
+        may_lack_secrets: true,
+        ..sources(&text, &[], &[])
+    });
+    assert!(loaded.config.is_some());
+    let found = problems(&loaded);
+    assert!(
+        found[0].starts_with("3:1 warning: postgres.userlist"),
+        "{found:?}"
     );
 }

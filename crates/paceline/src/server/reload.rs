@@ -34,7 +34,7 @@ impl Reloader {
             key: effective.key.clone(),
             value: effective.value.clone(),
             default: default_of(&effective.key),
-            reloadable: is_reloadable(&effective.key),
+            reloadable: can_take(&effective.key, self.proxy.is_some()),
         };
         let settings = self.settings.iter().map(setting).collect();
         self.control.set_settings(settings);
@@ -80,23 +80,17 @@ impl Reloader {
             warnings: texts(warnings),
             ..Effect::default()
         };
-        match (&self.proxy, &new.postgres) {
-            (Some(proxy), Some(postgres)) => {
-                let mut postgres = postgres.clone();
-                postgres.workers = proxy.config().workers;
-                let changes = proxy
-                    .reload(postgres)
-                    .map_err(|error| vec![error.to_string()])?;
-                effect
-                    .changed
-                    .extend(changes.changed.iter().map(|pool| format!("pool {pool}")));
-            }
-            (None, Some(_)) => effect.need_restart.push("postgres.url".to_owned()),
-            (_, None) => {}
+        let proxy_goes_on = self.proxy.is_some() && new.postgres.is_some();
+        if let (Some(proxy), Some(postgres)) = (&self.proxy, new.postgres) {
+            let pools = proxy.reload(postgres);
+            let pools = pools.map_err(|error| vec![error.to_string()])?;
+            effect
+                .changed
+                .extend(pools.iter().map(|pool| format!("pool {pool}")));
         }
         self.level.set(new.log.level);
         for key in differences(&self.settings, &loaded.settings) {
-            if is_reloadable(&key) {
+            if can_take(&key, proxy_goes_on) {
                 effect.changed.push(key);
             } else {
                 effect.need_restart.push(key);
@@ -105,22 +99,24 @@ impl Reloader {
         config.drain_delay = new.drain_delay;
         config.drain_timeout = new.drain_timeout;
         config.handover_timeout = new.handover_timeout;
-        self.settings = self.in_effect(loaded.settings);
+        self.settings = self.in_effect(loaded.settings, proxy_goes_on);
         self.publish();
         Ok(effect)
     }
 
     /// The new values, except for the keys that stay as they are until the next start.
-    fn in_effect(&self, new: Vec<Effective>) -> Vec<Effective> {
-        let kept = |setting: Effective| {
-            if is_reloadable(&setting.key) {
-                return setting;
-            }
-            let old = self.settings.iter().find(|old| old.key == setting.key);
-            old.cloned().unwrap_or(setting)
-        };
-        new.into_iter().map(kept).collect()
+    fn in_effect(&self, new: Vec<Effective>, proxy_goes_on: bool) -> Vec<Effective> {
+        let is_taken = |setting: &Effective| can_take(&setting.key, proxy_goes_on);
+        let kept = self.settings.iter().filter(|setting| !is_taken(setting));
+        let mut in_effect: Vec<_> = kept.cloned().collect();
+        in_effect.extend(new.into_iter().filter(is_taken));
+        in_effect
     }
+}
+
+/// Whether another value of this key takes effect at once. A half that does not run, or will run no more, takes none.
+fn can_take(key: &str, proxy_goes_on: bool) -> bool {
+    is_reloadable(key) && (proxy_goes_on || !key.starts_with("postgres."))
 }
 
 /// The keys whose values differ, those that only one side has among them.

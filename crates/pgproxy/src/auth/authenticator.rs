@@ -11,8 +11,9 @@ use super::limiter::Limiter;
 use super::query::{Queries, Question};
 use super::secret::Secret;
 use super::users::{self, Users};
-use crate::config::{ANY, AuthMethod, Config, Database, DatabaseUrl};
+use crate::config::{AuthMethod, Config, Database, DatabaseUrl};
 use crate::error::{Error, Refusal};
+use crate::files::FileError;
 use crate::means::Means;
 use crate::settings::Settings;
 
@@ -42,7 +43,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// Reads the `userlist` file.
-    pub(crate) fn read(config: Arc<Config>) -> Result<Arc<Self>, Error> {
+    pub(crate) fn read(config: Arc<Config>) -> Result<Arc<Self>, FileError> {
         let secret = |database: &Database| {
             let password = database.url.password.as_deref()?;
             Some(Arc::new(Secret::password(password)))
@@ -61,9 +62,7 @@ impl Known {
         if crate::console::is_meant(&self.config, name) {
             return 0;
         }
-        let databases = &self.config.databases;
-        let named = |wanted: &str| databases.iter().position(|found| found.name == wanted);
-        named(name).or_else(|| named(ANY)).unwrap_or(0)
+        self.config.position(name).unwrap_or(0)
     }
 
     fn url(&self, claim: Claim<'_>) -> DatabaseUrl {

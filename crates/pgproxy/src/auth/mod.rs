@@ -17,3 +17,4 @@ mod users;
 pub(crate) use authenticator::{Authenticator, Challenge, Claim, Known};
 pub(crate) use credential::{Credential, Identity};
 pub(crate) use secret::Secret;
+pub(crate) use users::{Users, looker};

@@ -8,16 +8,15 @@ use super::Credential;
 use super::secret::Secret;
 use super::userlist;
 use crate::config::Config;
-use crate::error::Error;
-use crate::tls::warn_if_readable_by_others;
+use crate::files::{self, FileError};
 
 /// Users by name. Those of the configuration win over those of the file.
 #[derive(Default)]
-pub(super) struct Users(HashMap<Box<str>, Arc<Secret>>);
+pub(crate) struct Users(HashMap<Box<str>, Arc<Secret>>);
 
 impl Users {
     /// Reads the file.
-    pub(super) fn read(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn read(config: &Config) -> Result<Self, FileError> {
         let mut users = match &config.client_auth.userlist {
             Some(path) => read(path)?,
             None => HashMap::new(),
@@ -37,30 +36,22 @@ impl Users {
 }
 
 /// What the role that looks users up is given.
-pub(super) fn looker(config: &Config) -> Result<Credential, Error> {
+pub(crate) fn looker(config: &Config) -> Result<Credential, FileError> {
     let query = &config.client_auth.query;
     let Some(path) = &query.password_file else {
         return Ok(Credential::of_password(query.password.as_deref()));
     };
-    let text = std::fs::read_to_string(path).map_err(|error| Error::PasswordFile {
-        path: path.clone(),
-        reason: format!("it could not be read: {error}"),
-    })?;
-    warn_if_readable_by_others(path);
+    let text = files::read_text("auth_password_file", path)?;
     Ok(Credential::of_password(Some(
         text.trim_end_matches(['\r', '\n']),
     )))
 }
 
-fn read(path: &Path) -> Result<HashMap<Box<str>, Arc<Secret>>, Error> {
-    let failed = |reason: String| Error::Userlist {
-        path: path.to_owned(),
-        reason,
-    };
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| failed(format!("it could not be read: {error}")))?;
-    warn_if_readable_by_others(path);
-    let users = userlist::parse(&text).map_err(|error| failed(error.to_string()))?;
+fn read(path: &Path) -> Result<HashMap<Box<str>, Arc<Secret>>, FileError> {
+    const SETTING: &str = "userlist";
+    let text = files::read_text(SETTING, path)?;
+    let users = userlist::parse(&text);
+    let users = users.map_err(|error| FileError::new(SETTING, path, error.to_string()))?;
     let users = users
         .into_iter()
         .map(|(name, secret)| (name.into(), Arc::new(Secret::parse(&secret))));

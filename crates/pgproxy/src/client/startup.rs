@@ -85,7 +85,7 @@ pub(crate) async fn welcome(
     peer: SocketAddr,
     seat: Seat,
 ) -> Option<Box<Session>> {
-    let limit = worker.proxy.config.login_timeout;
+    let limit = worker.proxy.config().login_timeout;
     let (inbox, outbox) = (Inbox::default(), Outbox::default());
     let mut arrival = Arrival {
         worker,
@@ -145,7 +145,7 @@ impl Arrival {
                 }
                 Some((Packet::CancelRequest(request), len)) => {
                     let proxy = &self.worker.proxy;
-                    match proxy.config.mode {
+                    match proxy.fixed.mode {
                         Mode::Transaction => proxy.cancel_keys.relay(&request).await,
                         Mode::Observe => {
                             observe::relay_cancel(proxy, &self.inbox.bytes()[..len]).await;
@@ -221,7 +221,7 @@ impl Arrival {
         if self.encryption.is_none() && proxy.acceptor.current().is_required() {
             return Err(Refusal::tls_required().into());
         }
-        if config.mode == Mode::Observe {
+        if proxy.fixed.mode == Mode::Observe {
             return Ok(Wish::Observed(packet_bytes));
         }
         let Ok(Some((Packet::Startup(startup), _))) = Packet::parse(self.inbox.bytes()) else {
@@ -252,13 +252,7 @@ impl Arrival {
         if console::is_meant(&config, &database) {
             return Ok(Wish::Console(console::rights(&config, &identity.user)?));
         }
-        if proxy.orders.is_disabled(&database) {
-            return Err(Refusal::database_disabled(&database).into());
-        }
         let target = proxy.databases.target(&database, &identity)?;
-        if proxy.orders.is_paused(&database) {
-            target.pool.pause();
-        }
         let admission = proxy.databases.admit(&database, &identity.user)?;
         target.tally.of(self.worker.index).logins.add(1);
         let listed = self.listed(database, identity.user, application);
@@ -273,7 +267,7 @@ impl Arrival {
             user,
             remote: self.stream.peer_addr().ok(),
             local: self.stream.local_addr().ok(),
-            is_encrypted: self.encryption.is_some(),
+            is_encrypted: self.stream.tls().is_some(),
         };
         proxy.means.roster.add_client(origin, application)
     }
@@ -326,7 +320,7 @@ impl Arrival {
 
     pub(crate) async fn tell(&mut self, refusal: &Refusal) {
         refusal.write_fatal(self.outbox.buf());
-        let limit = self.worker.proxy.config.login_timeout;
+        let limit = self.worker.proxy.config().login_timeout;
         let _ = timeout(limit, self.flush()).await;
     }
 }

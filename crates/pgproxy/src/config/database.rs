@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DatabaseUrl, Pooling};
+use super::{DatabaseUrl, Pooling, ServerTls, SslMode};
 
 /// The name under which a [`Database`] stands for all those that have no entry of their own.
 pub const ANY: &str = "*";
@@ -43,6 +43,11 @@ impl Database {
             url,
             ..Self::default()
         }
+    }
+
+    /// How connections to it are encrypted, if they ever are.
+    pub(crate) fn tls(&self) -> Option<&ServerTls> {
+        Some(&self.url.tls).filter(|tls| tls.mode != SslMode::Disable)
     }
 
     /// Where it is for a client that asks for `name`.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod database;
+mod fixed;
 mod limits;
 mod tls;
 mod url;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use auth::{AuthMethod, AuthQuery, ClientAuth};
 pub use database::{ANY, Database};
+pub(crate) use fixed::Fixed;
 pub use limits::Timeouts;
 pub use tls::{
     ChannelBindingMode, ClientTls, ClientTlsMode, RootCertificates, ServerMethod, ServerTls,
@@ -170,7 +172,12 @@ impl Config {
 
     /// What a client gets that asks for the database of this name.
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
-        let named = |wanted: &str| self.databases.iter().find(|found| found.name == wanted);
+        self.position(name).map(|index| &self.databases[index])
+    }
+
+    /// Which of the databases that is.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        let named = |wanted: &str| self.databases.iter().position(|found| found.name == wanted);
         named(name).or_else(|| named(ANY))
     }
 

@@ -1,13 +1,11 @@
 //! Commands that change something.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use paceline_listen::Leave;
 
 use super::command::Shutdown;
-use crate::config::ANY;
 use crate::databases::Target;
 use crate::error::Refusal;
 use crate::proxy::Proxy;
@@ -21,23 +19,17 @@ pub(super) type Done = Result<(), Refusal>;
 /// Nobody gets a server connection any more; waits until all are back, and closed.
 pub(super) async fn pause(proxy: &Proxy, database: Option<&str>) -> Done {
     known(proxy, database)?;
-    if !proxy.orders.pause(database) {
+    if !proxy.databases.hold(database) {
         return Err(Refusal::console("already paused"));
     }
-    let targets = || of(proxy, database);
-    targets().iter().for_each(|target| target.pool.pause());
     tracing::info!(
         database,
         "PAUSE: transactions come to their end, then nobody gets a server connection."
     );
-    while !targets()
-        .iter()
-        .all(|target| target.pool.has_no_connection())
-    {
+    let is_left = |target: &Arc<Target>| !target.pool.has_no_connection();
+    while of(proxy, database).iter().any(is_left) {
         // Whoever has resumed meanwhile did not wait for us.
-        if database.map_or(!proxy.orders.all_paused(), |name| {
-            !proxy.orders.is_paused(name)
-        }) {
+        if !proxy.databases.is_held(database) {
             return Err(Refusal::console(
                 "resumed before all server connections were back",
             ));
@@ -48,17 +40,12 @@ pub(super) async fn pause(proxy: &Proxy, database: Option<&str>) -> Done {
 }
 
 pub(super) fn resume(proxy: &Proxy, database: Option<&str>) -> Done {
-    known(proxy, database)?;
-    if !proxy.orders.resume(database) {
+    if !proxy.databases.release(database) {
+        known(proxy, database)?;
         return Err(Refusal::console(match database {
             None => "nothing is paused".to_owned(),
             Some(name) => format!("database {name:?} is not paused"),
         }));
-    }
-    for target in of(proxy, database) {
-        if !proxy.orders.is_paused(&target.database) {
-            target.pool.resume();
-        }
     }
     tracing::info!(database, "RESUME.");
     Ok(())
@@ -67,7 +54,7 @@ pub(super) fn resume(proxy: &Proxy, database: Option<&str>) -> Done {
 /// Server connections are replaced as they come back.
 pub(super) fn reconnect(proxy: &Proxy, database: Option<&str>) -> Done {
     known(proxy, database)?;
-    proxy.orders.close_up_to(proxy.means.roster.last_id());
+    proxy.means.roster.outdate();
     let targets = of(proxy, database);
     targets.iter().for_each(|target| target.pool.retire());
     tracing::info!(
@@ -80,11 +67,10 @@ pub(super) fn reconnect(proxy: &Proxy, database: Option<&str>) -> Done {
 /// Waits until the server connections that RECONNECT has found are gone.
 pub(super) async fn wait_close(proxy: &Proxy, database: Option<&str>) -> Done {
     known(proxy, database)?;
-    let last = proxy.orders.closing.load(Relaxed);
     let is_left = || {
-        let servers = proxy.means.roster.servers();
-        let mut old = servers.iter().filter(|card| card.id <= last);
-        old.any(|card| database.is_none_or(|name| card.origin.database == name))
+        let outdated = proxy.means.roster.outdated();
+        let is_meant = |name: &str| database.is_none_or(|database| database == name);
+        outdated.iter().any(|card| is_meant(&card.origin.database))
     };
     while is_left() {
         tokio::time::sleep(LOOK).await;
@@ -92,15 +78,10 @@ pub(super) async fn wait_close(proxy: &Proxy, database: Option<&str>) -> Done {
     Ok(())
 }
 
-/// Sends away all clients, and holds those that come until RESUME.
+/// Sends away all clients, and holds those that come until RESUME. May follow a PAUSE that somebody does not let come to its end.
 pub(super) fn kill(proxy: &Proxy, database: Option<&str>) -> Done {
     known(proxy, database)?;
-    if !proxy.orders.pause(database) {
-        return Err(Refusal::console("already paused"));
-    }
-    for target in of(proxy, database) {
-        target.pool.pause();
-    }
+    proxy.databases.hold(database);
     let is_meant = |name: &str| database.is_none_or(|database| database == name);
     let clients = proxy
         .means
@@ -124,7 +105,7 @@ pub(super) fn kill_client(proxy: &Proxy, id: u64) -> Done {
 
 pub(super) fn set_disabled(proxy: &Proxy, database: &str, is_disabled: bool) -> Done {
     known(proxy, Some(database))?;
-    proxy.orders.set_disabled(database, is_disabled);
+    proxy.databases.set_disabled(database, is_disabled);
     tracing::info!(
         database,
         is_disabled,
@@ -176,13 +157,8 @@ fn of(proxy: &Proxy, database: Option<&str>) -> Vec<Arc<Target>> {
 
 fn known(proxy: &Proxy, database: Option<&str>) -> Done {
     let Some(name) = database else { return Ok(()) };
-    let config = proxy.config();
-    let is_known = config
-        .databases
-        .iter()
-        .any(|database| database.name == name || database.name == ANY);
-    match is_known {
-        true => Ok(()),
-        false => Err(Refusal::console(format!("there is no database {name:?}"))),
+    match proxy.config().database(name) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::console(format!("there is no database {name:?}"))),
     }
 }

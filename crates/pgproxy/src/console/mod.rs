@@ -5,23 +5,22 @@
 //! |---|---|
 //! | `command.rs` | a text becomes a command |
 //! | `show.rs` | what can be looked at |
+//! | `sockets.rs` | of that, who is connected |
 //! | `stats.rs` | of that, what was done so far |
 //! | `act.rs` | what can be told |
 //! | `errors.rs` | what it says when something cannot be |
-//! | `orders.rs` | what was told and still holds |
 //! | `talk.rs` | the messages of one session |
 //! | `table.rs` | rows on the wire |
 
 mod act;
 mod command;
 mod errors;
-mod orders;
 mod show;
+mod sockets;
 mod stats;
 mod table;
 mod talk;
 
-pub(crate) use orders::Orders;
 pub(crate) use talk::run;
 
 use crate::config::Config;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -69,11 +70,16 @@ fn greet(arrival: &mut Arrival) {
     ReadyForQuery(TransactionStatus::Idle).write(out);
 }
 
+/// What a text says.
+fn command(text: &[u8]) -> Result<Command, Refusal> {
+    parse(&String::from_utf8_lossy(text)).map_err(|mistake| Refusal::mistake(&mistake))
+}
+
 struct Talk {
     arrival: Arrival,
     rights: Rights,
-    statements: HashMap<Vec<u8>, String>,
-    portals: HashMap<Vec<u8>, String>,
+    statements: HashMap<Vec<u8>, Rc<Command>>,
+    portals: HashMap<Vec<u8>, Rc<Command>>,
     /// An error in the extended protocol: nothing counts up to the next Sync.
     is_skipping: bool,
 }
@@ -111,7 +117,7 @@ impl Talk {
     }
 
     async fn read(&mut self) -> Result<Read, Ending> {
-        let worker = std::rc::Rc::clone(&self.arrival.worker);
+        let worker = Rc::clone(&self.arrival.worker);
         let limits = &worker.proxy.client_limits;
         loop {
             let (inbox, stream) = (&mut self.arrival.inbox, &mut self.arrival.stream);
@@ -147,8 +153,11 @@ impl Talk {
 
     async fn query(&mut self, body: &[u8]) -> Result<(), Ending> {
         let text = Query::parse(body).map_err(|error| Some(Refusal::client_protocol(&error)))?;
-        let text = String::from_utf8_lossy(text.text).into_owned();
-        if let Err(refusal) = self.obey(&text, true).await? {
+        let outcome = match command(text.text) {
+            Ok(command) => self.obey(&command, true).await?,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = outcome {
             refusal.write(self.arrival.outbox.buf());
         }
         self.ready();
@@ -164,7 +173,6 @@ impl Talk {
         match tag {
             b'P' => {
                 let parsed = Parse::parse(body).map_err(broken)?;
-                let text = String::from_utf8_lossy(parsed.text).into_owned();
                 if self.statements.len() >= NAMES_MAX
                     && !self.statements.contains_key(parsed.statement)
                 {
@@ -172,10 +180,11 @@ impl Talk {
                         "there are too many prepared statements",
                     )));
                 }
-                if let Err(mistake) = parse(&text) {
-                    return Ok(Err(Refusal::mistake(&mistake)));
-                }
-                self.statements.insert(parsed.statement.to_vec(), text);
+                let command = match command(parsed.text) {
+                    Ok(command) => Rc::new(command),
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                self.statements.insert(parsed.statement.to_vec(), command);
                 self.put(b'1');
             }
             b'B' => return self.bind(body),
@@ -187,7 +196,7 @@ impl Talk {
                 } else {
                     &self.portals
                 };
-                let Some(text) = names.get(describe.name).cloned() else {
+                let Some(command) = names.get(describe.name).map(Rc::clone) else {
                     return Ok(Err(Refusal::console(
                         "there is no such statement or portal",
                     )));
@@ -195,7 +204,7 @@ impl Talk {
                 if is_statement {
                     message(b't', self.arrival.outbox.buf(), |out| out.extend([0, 0]));
                 }
-                match self.table(&text) {
+                match self.table(&command) {
                     Some(table) => table.describe(self.arrival.outbox.buf()),
                     None => self.put(b'n'),
                 }
@@ -210,10 +219,10 @@ impl Talk {
             }
             _ => {
                 let execute = Execute::parse(body).map_err(broken)?;
-                let Some(text) = self.portals.get(execute.portal).cloned() else {
+                let Some(command) = self.portals.get(execute.portal).map(Rc::clone) else {
                     return Ok(Err(Refusal::console("there is no such portal")));
                 };
-                return self.obey(&text, false).await;
+                return self.obey(&command, false).await;
             }
         }
         Ok(Ok(()))
@@ -223,17 +232,16 @@ impl Talk {
         let broken = |error| Some(Refusal::client_protocol(&error));
         let bound = Bind::parse(body).map_err(broken)?;
         let rest = BindRest::parse(bound.rest).map_err(broken)?;
-        let Some(text) = self.statements.get(bound.statement) else {
+        let Some(command) = self.statements.get(bound.statement).map(Rc::clone) else {
             return Ok(Err(Refusal::console("there is no such prepared statement")));
         };
         if rest.result_formats.iter().any(|byte| *byte != 0) {
             return Ok(Err(Refusal::console("results are to be had as text only")));
         }
-        let text = text.clone();
         if self.portals.len() >= NAMES_MAX {
             self.portals.clear();
         }
-        self.portals.insert(bound.portal.to_vec(), text);
+        self.portals.insert(bound.portal.to_vec(), command);
         self.put(b'2');
         Ok(Ok(()))
     }
@@ -243,21 +251,21 @@ impl Talk {
     }
 
     /// What a command shows, as far as it does.
-    fn table(&self, text: &str) -> Option<Table> {
-        match parse(text) {
-            Ok(Command::Show(what)) => show::table(&self.arrival.worker.proxy, what),
-            Ok(Command::ShowParameter(name, value)) => Some(Table::single(name, value)),
+    fn table(&self, command: &Command) -> Option<Table> {
+        match command {
+            Command::Show(what) => show::table(&self.arrival.worker.proxy, *what),
+            Command::ShowParameter(name, value) => Some(Table::single(name, value)),
             _ => None,
         }
     }
 
-    /// Does what the text says, and writes the answer up to its CommandComplete.
-    async fn obey(&mut self, text: &str, describes: bool) -> Result<Result<(), Refusal>, Ending> {
-        let command = match parse(text) {
-            Ok(command) => command,
-            Err(mistake) => return Ok(Err(Refusal::mistake(&mistake))),
-        };
-        if let Some(table) = self.table(text) {
+    /// Does what it says, and writes the answer up to its CommandComplete.
+    async fn obey(
+        &mut self,
+        command: &Command,
+        describes: bool,
+    ) -> Result<Result<(), Refusal>, Ending> {
+        if let Some(table) = self.table(command) {
             let out = self.arrival.outbox.buf();
             if describes {
                 table.describe(out);
@@ -265,7 +273,7 @@ impl Talk {
             table.write_rows(out);
             return Ok(Ok(()));
         }
-        let tag = match &command {
+        let tag = match command {
             Command::Empty => {
                 self.put(b'I');
                 return Ok(Ok(()));
@@ -276,7 +284,7 @@ impl Talk {
             }
             Command::SetParameter => "SET",
             _ if self.rights == Rights::Show => return Ok(Err(Refusal::console_shows_only())),
-            _ => match self.act(&command).await? {
+            _ => match self.act(command).await? {
                 Ok(tag) => tag,
                 Err(refusal) => return Ok(Err(refusal)),
             },
@@ -334,7 +342,7 @@ impl Talk {
     /// What comes of waiting, unless the client goes before, or the process leaves.
     async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Ending> {
         let mut work = pin!(work);
-        let worker = std::rc::Rc::clone(&self.arrival.worker);
+        let worker = Rc::clone(&self.arrival.worker);
         let (inbox, stream) = (&mut self.arrival.inbox, &mut self.arrival.stream);
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {

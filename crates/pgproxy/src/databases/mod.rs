@@ -6,6 +6,7 @@
 mod doubt;
 mod errors;
 mod opening;
+mod orders;
 mod reload;
 mod rounds;
 mod shared;
@@ -15,11 +16,11 @@ mod target;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use opening::{Attempt, Outcome};
-pub use reload::Changes;
 pub(crate) use shared::Admission;
 pub(crate) use tally::{Sums, Totals, Uses};
 pub(crate) use target::{Target, TargetSettings};
@@ -30,6 +31,7 @@ use crate::error::{Refusal, Unavailable};
 use crate::means::Means;
 use crate::server::Server;
 use crate::settings::Settings;
+use orders::Orders;
 use shared::Shared;
 
 /// Targets at most. With a database for any name and users that are not listed, peers could make more and more.
@@ -42,8 +44,7 @@ pub(crate) struct Databases {
     /// The settings of a new server connection.
     neutral: Arc<Settings>,
     means: Arc<Means>,
-    /// Those that run, whatever a later configuration says.
-    workers: usize,
+    reloads: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -51,6 +52,7 @@ struct Inner {
     config: Arc<Config>,
     targets: HashMap<Key, Entry>,
     shared: Shared,
+    orders: Orders,
 }
 
 /// The database as clients call it, and the role on the server.
@@ -68,15 +70,16 @@ struct Entry {
 
 impl Databases {
     /// The directory of a configuration, with the target of its main database, if its role is known.
-    pub(crate) fn new(config: Config, neutral: Arc<Settings>, means: Arc<Means>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, neutral: Arc<Settings>, means: Arc<Means>) -> Self {
         let databases = Self {
             neutral,
             means,
-            workers: config.workers,
+            reloads: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 shared: Shared::new(&config),
-                config: Arc::new(config),
+                config,
                 targets: HashMap::new(),
+                orders: Orders::default(),
             }),
         };
         databases.main();
@@ -88,18 +91,26 @@ impl Databases {
         Arc::clone(&self.lock().config)
     }
 
+    /// How often another configuration has come into force.
+    pub(crate) fn reloads(&self) -> u64 {
+        self.reloads.load(Relaxed)
+    }
+
     /// What a client gets that has proved who it is and asks for this database. When the database's URL names no role that all
     /// clients share, the server is given what the client has proved.
     ///
     /// # Errors
     ///
-    /// There is no such database, or too many targets are in use.
+    /// There is no such database, nobody may ask for it at present, or too many targets are in use.
     pub(crate) fn target(
         &self,
         database: &str,
         identity: &Identity,
     ) -> Result<Arc<Target>, Refusal> {
         let mut inner = self.lock();
+        if inner.orders.disable(database) {
+            return Err(Refusal::database_disabled(database));
+        }
         let config = Arc::clone(&inner.config);
         let found = config.database(database);
         let found = found.ok_or_else(|| Refusal::unknown_database(database))?;
@@ -188,7 +199,10 @@ impl Databases {
         let budgets = inner.shared.budgets(config, name, &url.user);
         let (neutral, means) = (Arc::clone(&self.neutral), Arc::clone(&self.means));
         let server = Server::new(url, credential, neutral, means);
-        let target = Target::new(&key, server, settings, &budgets, self.workers);
+        let target = Target::new(&key, server, settings, &budgets, config.workers);
+        if inner.orders.hold(name) {
+            target.pool.pause();
+        }
         let entry = Entry {
             target: Arc::clone(&target),
             unused_since: None,

@@ -21,7 +21,7 @@ fn config(databases: &[(&str, &str)]) -> Config {
 
 fn directory(config: Config) -> Databases {
     let means = Arc::new(Means::new().unwrap());
-    Databases::new(config, SettingsTable::new().neutral(), means)
+    Databases::new(Arc::new(config), SettingsTable::new().neutral(), means)
 }
 
 fn get(
@@ -152,20 +152,13 @@ fn a_reload_changes_targets_in_place() {
     ]));
     let [app, gone, same] =
         ["app", "gone", "same"].map(|name| get(&databases, name, "u", None).unwrap());
-    let changes = databases.reload(config(&[
+    let changed = databases.reload(Arc::new(config(&[
         ("app", "postgres://u:new@elsewhere/app"),
         ("same", "postgres://u:p@h/same"),
         ("fresh", "postgres://u:p@h/fresh"),
-    ]));
-    assert_eq!(
-        changes,
-        Changes {
-            added: vec!["fresh".into()],
-            removed: vec!["gone".into()],
-            changed: vec!["app/u".into()],
-            need_restart: Vec::new(),
-        }
-    );
+    ])));
+    assert_eq!(changed, ["app/u"]);
+    assert!(get(&databases, "fresh", "u", None).is_ok());
     assert_eq!(app.server.url().host, "elsewhere");
     assert!(Arc::ptr_eq(
         &app,
@@ -177,4 +170,68 @@ fn a_reload_changes_targets_in_place() {
     ));
     assert!(get(&databases, "gone", "u", None).is_err());
     assert_eq!(gone.server.url().host, "h", "its clients go on");
+}
+
+#[test]
+fn a_held_database_is_held_for_whoever_comes_and_released_for_all() {
+    let databases = directory(config(&[
+        ("app", "postgres://h/app"),
+        ("other", "postgres://h/other"),
+    ]));
+    let is_paused = |name, user| {
+        let target = get(&databases, name, user, None).unwrap();
+        target.pool.is_paused()
+    };
+    assert!(!is_paused("app", "ann"));
+    assert!(databases.hold(Some("app")) && !databases.hold(Some("app")));
+    assert!(is_paused("app", "ann") && is_paused("app", "bob"));
+    assert!(!is_paused("other", "ann"));
+    assert!(databases.release(Some("app")) && !databases.release(Some("app")));
+    assert!(!is_paused("app", "ann") && !is_paused("app", "bob"));
+
+    // All, and one of them by itself as well.
+    assert!(databases.hold(None) && databases.hold(Some("app")));
+    assert!(is_paused("other", "bob"));
+    assert!(databases.release(Some("app")) && databases.is_held(Some("app")));
+    assert!(is_paused("app", "ann"), "all are held still");
+    assert!(databases.release(None) && !databases.release(None));
+    assert!(!is_paused("app", "ann") && !is_paused("other", "bob"));
+}
+
+#[test]
+fn a_target_that_a_reload_makes_is_held_with_the_others() {
+    let databases = directory(config(&[("app", "postgres://u:p@h/app")]));
+    databases.hold(None);
+    databases.reload(Arc::new(config(&[("new", "postgres://u:p@h/new")])));
+    assert_eq!(names(&databases), ["app/u", "new/u"]);
+    let is_paused = |target: &Arc<Target>| target.pool.is_paused();
+    assert!(databases.targets().iter().all(is_paused));
+    // Of the database that is gone there are clients still.
+    databases.hold(Some("app"));
+    databases.release(None);
+    assert!(!databases.targets().iter().any(is_paused));
+}
+
+#[test]
+fn no_target_stays_held_when_logins_and_orders_race() {
+    let databases = directory(config(&[("*", "postgres://h/")]));
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let databases = &databases;
+            scope.spawn(move || {
+                for number in 0..1000 {
+                    let name = format!("db{number}");
+                    get(databases, &name, &format!("user{thread}"), None).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..1000 {
+                databases.hold(None);
+                databases.release(None);
+            }
+        });
+    });
+    let is_paused = |target: &Arc<Target>| target.pool.is_paused();
+    assert!(!databases.targets().iter().any(is_paused));
 }

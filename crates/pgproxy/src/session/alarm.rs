@@ -34,22 +34,31 @@ pub(super) struct Alarm(Option<Box<Timer>>);
 
 /// Kept for the next time when it is not set.
 struct Timer {
-    set_for: Option<Doing>,
+    set_for: Option<(Doing, Duration)>,
+    since: Instant,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Alarm {
     /// It rings when this has gone on for the whole limit.
     fn set(&mut self, doing: Doing, limit: Duration) {
+        let set_for = Some((doing, limit));
         match &mut self.0 {
-            Some(timer) if timer.set_for == Some(doing) => {}
+            Some(timer) if timer.set_for == set_for => {}
             Some(timer) => {
-                timer.set_for = Some(doing);
-                timer.sleep.as_mut().reset(Instant::now() + limit);
+                // Another limit for the same counts from where that began.
+                if timer.set_for.is_none_or(|(other, _)| other != doing) {
+                    timer.since = Instant::now();
+                }
+                timer.set_for = set_for;
+                timer.sleep.as_mut().reset(timer.since + limit);
             }
             None => {
-                let (set_for, sleep) = (Some(doing), Box::pin(sleep(limit)));
-                self.0 = Some(Box::new(Timer { set_for, sleep }));
+                self.0 = Some(Box::new(Timer {
+                    set_for,
+                    since: Instant::now(),
+                    sleep: Box::pin(sleep(limit)),
+                }));
             }
         }
     }
@@ -63,8 +72,9 @@ impl Alarm {
     /// Ready when it rings. What it rings for is over then, or is told again after a moment.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Doing> {
         let Some(Timer {
-            set_for: Some(doing),
+            set_for: Some((doing, _)),
             sleep,
+            ..
         }) = self.0.as_deref_mut()
         else {
             return Poll::Pending;

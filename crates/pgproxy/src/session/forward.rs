@@ -39,7 +39,7 @@ impl Session {
         let run = self.due(&statement, 0, text.trace, None);
         let stand_in = self.deallocate_by_query(text.stripped().as_bytes());
         let act = self.act(&statement.shape, Vec::new());
-        let with_comment = self.worker.proxy.config.forward_trace_comment;
+        let with_comment = self.worker.proxy.fixed.forward_trace_comment;
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };

@@ -58,7 +58,7 @@ impl Session {
     }
 
     fn forward_parse(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Taken {
-        let max = self.worker.proxy.config.prepared_statements_max;
+        let max = self.worker.proxy.fixed.prepared_statements_max;
         let Some(server) = &mut self.server else {
             return Ok(Some(Stall::Server));
         };
@@ -107,7 +107,7 @@ impl Session {
             Err(_) if missing > 0 => return self.refuse(b'B', Refusal::name_too_long()),
             Err(error) => return Err(malformed(error)),
         };
-        let max = self.worker.proxy.config.prepared_statements_max;
+        let max = self.worker.proxy.fixed.prepared_statements_max;
         let mut buf = NameBuf::default();
         if self.is_open(bind.statement) {
             return Ok(Some(Stall::Answers));
@@ -172,7 +172,7 @@ impl Session {
             return stall;
         }
         let describe = Describe::parse(message.body()).map_err(malformed)?;
-        let max = self.worker.proxy.config.prepared_statements_max;
+        let max = self.worker.proxy.fixed.prepared_statements_max;
         if describe.target == Target::Statement && self.is_open(describe.name) {
             return Ok(Some(Stall::Answers));
         }
@@ -289,15 +289,15 @@ impl Session {
         if name.is_empty() {
             return None;
         }
-        let (statements, config) = (&self.client.statements, &self.worker.proxy.config);
+        let (statements, fixed) = (&self.client.statements, &self.worker.proxy.fixed);
         if statements.get(name).is_some() {
             return Some(Refusal::duplicate_statement(name));
         }
-        if statements.len() >= config.client_statements_max {
-            return Some(Refusal::too_many_statements(config.client_statements_max));
+        if statements.len() >= fixed.client_statements_max {
+            return Some(Refusal::too_many_statements(fixed.client_statements_max));
         }
-        let is_too_large = statements.text_bytes() + bytes > config.statement_bytes_max;
-        is_too_large.then(|| Refusal::statements_too_large(config.statement_bytes_max))
+        let is_too_large = statements.text_bytes() + bytes > fixed.statement_bytes_max;
+        is_too_large.then(|| Refusal::statements_too_large(fixed.statement_bytes_max))
     }
 
     fn note_trace(&mut self, id: StatementId, trace: TraceParent) {

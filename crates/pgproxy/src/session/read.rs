@@ -156,7 +156,7 @@ impl Session {
             return Err(End::Told(Refusal::client_protocol(error)));
         }
         if !self.skips() {
-            let max = self.worker.proxy.config.statement_bytes_max;
+            let max = self.worker.proxy.fixed.statement_bytes_max;
             let refusal = Refusal::statement_too_long(length as usize - 4, max);
             if let Some(stall) = self.refuse(tag, refusal)? {
                 return Ok(Some(stall));

@@ -74,7 +74,7 @@ pub(crate) fn meaning(shapes: &Statements, text: &Text<'_>) -> Statement {
 impl Session {
     /// What the server gets of this text.
     pub(super) fn forwarded<'a>(&self, text: &'a Text<'_>) -> &'a [u8] {
-        text.forwarded(self.worker.proxy.config.forward_trace_comment)
+        text.forwarded(self.worker.proxy.fixed.forward_trace_comment)
     }
 
     /// A huge text has to be parsed elsewhere first.

@@ -50,6 +50,9 @@ impl Session {
                 if self.worker.is_draining() && self.is_at_rest() {
                     return Poll::Ready(Event::Woken);
                 }
+                // A reload may have set another limit.
+                self.set_alarm();
+                return self.alarm.poll(context).map(Event::Overdue);
             }
             polled
         })

@@ -7,8 +7,9 @@ use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::certificate::Certificate;
-use super::{ALPN, TlsError, files, provider};
+use super::{ALPN, TlsError, pem, provider};
 use crate::config::{ClientTls, ClientTlsMode};
+use crate::files::FileError;
 
 /// What is in force. Connections that are there keep what they began with.
 pub(crate) struct Acceptor {
@@ -44,17 +45,21 @@ impl Accepting {
                 binding: None,
             });
         };
-        let (chain, key_der) = (files::certificates(certificate)?, files::key(key)?);
+        let (chain, key_der) = (
+            pem::certificates("tls_certificate", certificate)?,
+            pem::key("tls_key", key)?,
+        );
         let parsed = Certificate::parse(&chain[0]);
-        let parsed =
-            parsed.ok_or_else(|| TlsError::file(certificate, "it cannot be read".to_owned()))?;
+        let parsed = parsed.ok_or_else(|| {
+            FileError::new("tls_certificate", certificate, "it cannot be understood")
+        })?;
         let binding = parsed.channel_binding(&chain[0]);
         let provider = provider();
         let verifier = match &told.client_ca {
             None if told.mode == ClientTlsMode::VerifyCa => return Err(TlsError::NoClientCa),
             None => WebPkiClientVerifier::no_client_auth(),
             Some(path) => {
-                let (roots, _) = files::roots(path)?;
+                let (roots, _) = pem::roots("tls_client_ca", path)?;
                 let roots = Arc::new(roots);
                 let mut builder =
                     WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
@@ -62,7 +67,7 @@ impl Accepting {
                     builder = builder.allow_unauthenticated();
                 }
                 let built = builder.build();
-                built.map_err(|error| TlsError::file(path, error.to_string()))?
+                built.map_err(|error| FileError::new("tls_client_ca", path, error.to_string()))?
             }
         };
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -70,7 +75,7 @@ impl Accepting {
             .map_err(TlsError::Setup)?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key_der)
-            .map_err(|error| TlsError::file(key, error.to_string()))?;
+            .map_err(|error| FileError::new("tls_key", key, error.to_string()))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         // libpq resumes no sessions; tickets would be bytes that nobody reads.
         config.send_tls13_tickets = 0;

@@ -1,7 +1,7 @@
 //! TLS towards servers: what `sslmode` and its companions say, as libpq means them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
@@ -16,14 +16,17 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::certificate::Certificate;
-use super::{ALPN, TlsError, files, provider};
-use crate::config::{RootCertificates, ServerTls, SslMode};
+use super::{ALPN, TlsError, pem, provider};
+use crate::config::{Config, Database, RootCertificates, ServerTls, SslMode};
+use crate::files::FileError;
 
 /// What is made of the TLS options of all databases, each set of options once.
 #[derive(Default)]
 pub(crate) struct Connectors {
-    known: Mutex<HashMap<ServerTls, Arc<ClientConfig>>>,
+    known: Mutex<Known>,
 }
+
+type Known = HashMap<ServerTls, Arc<ClientConfig>>;
 
 impl Connectors {
     /// What these options make, if that is known.
@@ -31,35 +34,39 @@ impl Connectors {
         self.lock().get(options).cloned()
     }
 
-    /// What these options make. Reads files the first time.
+    /// What these options make. Reads the files of a database that is not configured any more and has clients still.
     pub(crate) fn get(&self, options: &ServerTls) -> Result<Arc<ClientConfig>, TlsError> {
         if let Some(known) = self.known(options) {
             return Ok(known);
         }
-        let made = Arc::new(config(options)?);
+        let made = Arc::new(client_config(options)?);
         self.lock().insert(options.clone(), Arc::clone(&made));
         Ok(made)
     }
 
-    /// Reads all files again. What is wrong now stays as it was, and is told.
-    pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        let known: Vec<_> = self.lock().keys().cloned().collect();
-        let mut outcome = Ok(());
-        for options in known {
-            match config(&options) {
-                Ok(made) => drop(self.lock().insert(options, Arc::new(made))),
-                Err(error) => outcome = Err(error),
+    /// What the options of a configuration's databases make. Reads all files.
+    pub(crate) fn read(config: &Config) -> Result<Known, TlsError> {
+        let mut known = Known::new();
+        for tls in config.databases.iter().filter_map(Database::tls) {
+            if !known.contains_key(tls) {
+                known.insert(tls.clone(), Arc::new(client_config(tls)?));
             }
         }
-        outcome
+        Ok(known)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ServerTls, Arc<ClientConfig>>> {
+    /// These are what is known from now on.
+    pub(crate) fn exchange(&self, known: Known) {
+        *self.lock() = known;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn config(options: &ServerTls) -> Result<ClientConfig, TlsError> {
+/// Reads the files of a database's options.
+pub(crate) fn client_config(options: &ServerTls) -> Result<ClientConfig, TlsError> {
     let provider = provider();
     let trusted = match &options.roots {
         RootCertificates::None => None,
@@ -68,7 +75,7 @@ fn config(options: &ServerTls) -> Result<ClientConfig, TlsError> {
             themselves: Vec::new(),
         }),
         RootCertificates::File(path) => {
-            let (store, themselves) = files::roots(path)?;
+            let (store, themselves) = pem::roots("sslrootcert", path)?;
             Some(Trusted { store, themselves })
         }
     };
@@ -84,9 +91,12 @@ fn config(options: &ServerTls) -> Result<ClientConfig, TlsError> {
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match (&options.certificate, &options.key) {
         (Some(certificate), Some(key)) => {
-            let (chain, key_der) = (files::certificates(certificate)?, files::key(key)?);
+            let (chain, key_der) = (
+                pem::certificates("sslcert", certificate)?,
+                pem::key("sslkey", key)?,
+            );
             let built = builder.with_client_auth_cert(chain, key_der);
-            built.map_err(|error| TlsError::file(key, error.to_string()))?
+            built.map_err(|error| FileError::new("sslkey", key, error.to_string()))?
         }
         _ => builder.with_no_client_auth(),
     };

@@ -7,20 +7,19 @@
 mod acceptor;
 mod certificate;
 mod connector;
-mod files;
 mod handshake;
+mod pem;
 mod stream;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use paceline_pgwire::auth::ChannelBinding;
 use rustls::pki_types::CertificateDer;
 
-pub(crate) use acceptor::{Accepting, Acceptor};
-pub(crate) use connector::Connectors;
-pub(crate) use files::warn_if_readable_by_others;
+use crate::files::FileError;
 
+pub(crate) use acceptor::{Accepting, Acceptor};
+pub(crate) use connector::{Connectors, client_config};
 pub(crate) use handshake::handshake;
 pub(crate) use stream::TlsStream;
 
@@ -31,13 +30,8 @@ pub(crate) const ALPN: &[u8] = b"postgresql";
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be used.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A certificate without its key, or a key without its certificate.
     #[error("tls_certificate and tls_key go together: set both")]
     HalfCertificate,
@@ -58,15 +52,6 @@ pub enum TlsError {
     /// The library refuses.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[source] rustls::Error),
-}
-
-impl TlsError {
-    fn file(path: &Path, reason: String) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            reason,
-        }
-    }
 }
 
 fn provider() -> connector::Provider {

@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     /// For what a session undoes; kept for its memory.
     pub(crate) undone: RefCell<Vec<Entry<Note>>>,
     is_draining: Cell<bool>,
+    /// The reload of which those who wait were told last.
+    told: Cell<u64>,
     tasks: RefCell<Tasks>,
 }
 
@@ -56,6 +58,7 @@ impl Worker {
             spares: Spares::default(),
             undone: RefCell::default(),
             is_draining: Cell::new(false),
+            told: Cell::new(0),
             tasks: RefCell::default(),
         });
         let mut rounds = interval(ROUND);
@@ -120,6 +123,11 @@ impl Worker {
     }
 
     fn round(&self, seen: &mut Vec<u64>) {
+        let reloads = self.proxy.databases.reloads();
+        if self.told.replace(reloads) != reloads {
+            // Whoever does nothing would not notice that it may do so no longer.
+            self.tasks.borrow().wake_all();
+        }
         if self.index == 0 {
             let now = Instant::now();
             self.proxy.databases.round(self.index, now);
@@ -147,7 +155,7 @@ impl Worker {
     /// Decides which worker a client goes to, before its first byte is read.
     fn place(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
         // Those that are told "too many clients" have to be heard first; beyond that they are not even heard.
-        if self.proxy.workers.clients_total() >= 2 * self.proxy.config.clients_max {
+        if self.proxy.workers.clients_total() >= 2 * self.proxy.config().clients_max {
             return;
         }
         let seat = self.proxy.workers.seat(self.index);

@@ -125,26 +125,24 @@ pub(super) fn within_array(path: &str) -> Option<(&'static dyn Array, &str, &str
     })
 }
 
-/// Whether another value of this key can take effect without a new start. What the workers, the journal and the HTTP half are
+/// Outside of `[postgres]`: the keys that can change without a new start. What the workers, the journal and the HTTP half are
 /// made of stays as it is.
+pub(super) const RELOADABLE: &[&str] = &[
+    "drain_delay",
+    "drain_timeout",
+    "handover_timeout",
+    "log.level",
+    "log.slow_query",
+    "log.slow_query_parameters",
+];
+/// Within `[postgres]`: the keys that cannot, beside those that the proxy keeps.
+pub(super) const FIXED: &[&str] = &["required_at_start", "trusted_functions"];
+
+/// Whether another value of this key can take effect without a new start.
 pub(crate) fn is_reloadable(path: &str) -> bool {
-    const TOP: &[&str] = &["drain_delay", "drain_timeout", "handover_timeout"];
-    const POSTGRES_FIXED: &[&str] = &[
-        "postgres.listen",
-        "postgres.required_at_start",
-        "postgres.prepared_statements_max",
-        "postgres.client_statements_max",
-        "postgres.statement_bytes_max",
-        "postgres.forward_trace_comment",
-        "postgres.trusted_functions",
-    ];
-    match path.split_once('.') {
-        None => TOP.contains(&path),
-        Some(("postgres", _)) => !POSTGRES_FIXED.contains(&path),
-        Some(_) => matches!(
-            path,
-            "log.level" | "log.slow_query" | "log.slow_query_parameters"
-        ),
+    match path.strip_prefix("postgres.") {
+        Some(key) => !paceline_pgproxy::Config::FIXED.contains(&key) && !FIXED.contains(&key),
+        None => RELOADABLE.contains(&path),
     }
 }
 
