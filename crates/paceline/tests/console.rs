@@ -46,15 +46,25 @@ fn show(console: &mut RawPg, command: &str) -> Vec<BTreeMap<String, String>> {
 }
 
 fn columns(frames: &[Frame]) -> Vec<String> {
+    described(frames)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// The columns with the object ids of their types.
+fn described(frames: &[Frame]) -> Vec<(String, u32)> {
     let description = frames.iter().find(|frame| frame.tag == b'T');
     let description = description.unwrap_or_else(|| panic!("no rows: {:?}", error(frames)));
     let mut rest = &description.body[2..];
-    let mut names = Vec::new();
+    let mut columns = Vec::new();
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
-        names.push(String::from_utf8(rest[..end].to_vec()).unwrap());
+        let name = String::from_utf8(rest[..end].to_vec()).unwrap();
+        let oid = rest[end + 7..end + 11].try_into().unwrap();
+        columns.push((name, u32::from_be_bytes(oid)));
         rest = &rest[end + 1 + 18..];
     }
-    names
+    columns
 }
 
 /// SQLSTATE and message.
@@ -301,6 +311,30 @@ fn pause_waits_for_transactions_and_resume_lets_everybody_go() {
 }
 
 #[test]
+fn a_pause_that_does_not_end_can_be_forced_or_given_up() {
+    let setup = Setup::start("");
+    let (mut console, mut forcing) = (setup.console(), setup.console());
+    let mut busy = setup.client();
+    busy.rows("BEGIN");
+    console.send(&frame::query("PAUSE postgres"));
+    wait_until(PATIENCE, || {
+        show(&mut forcing, "SHOW DATABASES")[0]["paused"] == "1"
+    });
+    assert_eq!(tag(&forcing.query("KILL postgres")), "KILL");
+    assert_eq!(busy.read().sqlstate().as_deref(), Some("57P01"));
+    assert_eq!(tag(&console.read_until_ready()), "PAUSE");
+
+    // A database can be released that a reload has removed: it may come back.
+    let url = setup.server.url("postgres");
+    let renamed = format!("[[postgres.databases]]\nname = \"other\"\nurl = \"{url}\"\n");
+    setup.paceline.write_config(&renamed);
+    assert_eq!(tag(&forcing.query("RELOAD")), "RELOAD");
+    assert_eq!(tag(&forcing.query("RESUME postgres")), "RESUME");
+    let again = error(&forcing.query("RESUME postgres")).unwrap();
+    assert!(again.1.contains("no database"), "{again:?}");
+}
+
+#[test]
 fn connections_are_renewed_and_clients_sent_away() {
     let setup = Setup::start("");
     let mut console = setup.console();
@@ -445,4 +479,156 @@ fn drivers_that_prepare_everything_can_ask_too() {
     assert_eq!(tags, b"EZ");
     let url = setup.paceline.pg_url("postgres", "pgbouncer");
     assert!(psql(&setup.server, &url, "SHOW POOLS").contains("postgres"));
+}
+
+/// How the column of a label comes to the exporter: as text or as an integer, which is how its driver takes these types.
+const LABEL_TYPES: &[u32] = &[25, 23, 20];
+
+/// PgBouncer's exporter for Prometheus: its commands, in its order, over its driver's connection, and what it makes of the columns.
+#[test]
+fn the_exporter_finds_every_column_that_it_maps() {
+    let setup = Setup::start("");
+    let mut client = setup.client();
+    client.value("SELECT 1");
+    let mut exporter = RawPg::connect(setup.paceline.pg_port());
+    exporter.send(&frame::startup(&[
+        ("user", "postgres"),
+        ("database", "pgbouncer"),
+        ("client_encoding", "UTF8"),
+        ("datestyle", "ISO, MDY"),
+        ("extra_float_digits", "2"),
+    ]));
+    exporter.authenticate(None).unwrap();
+
+    assert_eq!(tag(&exporter.query("SHOW STATS")), "SHOW");
+    let version = exporter.query("SHOW VERSION;");
+    assert_eq!(described(&version), [("version".to_owned(), 25)]);
+    let lists = exporter.query("SHOW LISTS;");
+    assert_eq!(columns(&lists).len(), 2);
+    let lists = numbers(&lists, 1);
+    for list in [
+        "databases",
+        "users",
+        "pools",
+        "free_clients",
+        "used_clients",
+        "login_clients",
+        "free_servers",
+        "used_servers",
+        "dns_names",
+        "dns_zones",
+        "dns_queries",
+    ] {
+        assert!(lists.contains_key(list), "{list} in {lists:?}");
+    }
+    assert_eq!((lists["databases"], lists["used_clients"]), (1.0, 1.0));
+    let config = exporter.query("SHOW CONFIG;");
+    assert_eq!(columns(&config).len(), 4);
+    for row in config.iter().filter(|frame| frame.tag == b'D') {
+        // Scanned into what takes no NULL.
+        let values = row.values();
+        assert!(values[0].is_some() && values[3].is_some(), "{values:?}");
+    }
+    let known = ["max_client_conn", "max_user_connections"];
+    let is_known = |row: &&Frame| known.contains(&row.values()[0].as_deref().unwrap());
+    let config: Vec<_> = config.iter().filter(|frame| frame.tag == b'D').collect();
+    let config: Vec<_> = config.into_iter().filter(is_known).cloned().collect();
+    assert_eq!(numbers(&config, 1).len(), known.len());
+
+    let clients = exporter.query("SHOW CLIENTS;");
+    maps(
+        &clients,
+        &["database", "user", "application_name", "state"],
+        &[],
+    );
+    maps(
+        &exporter.query("SHOW databases;"),
+        &[
+            "name",
+            "host",
+            "port",
+            "database",
+            "force_user",
+            "pool_mode",
+        ],
+        &[
+            "pool_size",
+            "reserve_pool_size",
+            "max_connections",
+            "current_connections",
+            "paused",
+            "disabled",
+        ],
+    );
+    maps(
+        &exporter.query("SHOW stats_totals;"),
+        &["database"],
+        &[
+            "query_count",
+            "query_time",
+            "bytes_received",
+            "bytes_sent",
+            "wait_time",
+            "xact_count",
+            "xact_time",
+            "client_parse_count",
+            "server_parse_count",
+            "bind_count",
+            "server_assignment_count",
+        ],
+    );
+    maps(
+        &exporter.query("SHOW pools;"),
+        &["database", "user"],
+        &[
+            "cl_active",
+            "cl_active_cancel_req",
+            "cl_waiting",
+            "cl_waiting_cancel_req",
+            "sv_active",
+            "sv_active_cancel",
+            "sv_being_canceled",
+            "sv_idle",
+            "sv_used",
+            "sv_tested",
+            "sv_login",
+            "maxwait",
+        ],
+    );
+    // What its driver sends to see whether a connection still lives.
+    let tags: Vec<_> = exporter.query(";").iter().map(|frame| frame.tag).collect();
+    assert_eq!(tags, b"IZ");
+}
+
+/// The values of a column by those of the first, as numbers.
+#[track_caller]
+fn numbers(frames: &[Frame], column: usize) -> BTreeMap<String, f64> {
+    let rows = frames.iter().filter(|frame| frame.tag == b'D');
+    rows.map(|row| {
+        let values = row.values();
+        let value = values[column].as_deref().unwrap();
+        (values[0].clone().unwrap(), value.parse().unwrap())
+    })
+    .collect()
+}
+
+/// Asserts that there is a row, that its labels are of types that can be labels, and that its metrics are numbers.
+#[track_caller]
+fn maps(frames: &[Frame], labels: &[&str], metrics: &[&str]) {
+    let columns = described(frames);
+    let row = frames.iter().find(|frame| frame.tag == b'D').unwrap();
+    let value_of = |wanted: &str| {
+        let found = columns.iter().position(|(name, _)| name == wanted);
+        let index = found.unwrap_or_else(|| panic!("{wanted} in {columns:?}"));
+        (columns[index].1, row.values()[index].clone())
+    };
+    for label in labels {
+        let (oid, _) = value_of(label);
+        assert!(LABEL_TYPES.contains(&oid), "{label} is of type {oid}");
+    }
+    for metric in metrics {
+        let (_, value) = value_of(metric);
+        let value = value.unwrap_or_else(|| panic!("{metric} is null"));
+        assert!(value.parse::<f64>().is_ok(), "{metric}: {value}");
+    }
 }
