@@ -80,7 +80,7 @@ impl Acceptor {
                     tune(&stream);
                     return (stream, peer);
                 }
-                Err(error) if out_of_descriptors(&error) => self.shed(&error).await,
+                Err(error) if is_out_of_descriptors(&error) => self.shed(&error).await,
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     self.log(&error, "Could not accept a connection; trying again.");
@@ -138,7 +138,8 @@ fn reserve() -> io::Result<File> {
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-fn out_of_descriptors(error: &io::Error) -> bool {
+/// Whether the process, or the whole system, has no file descriptor left.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 

@@ -11,7 +11,7 @@ mod drain;
 mod pass;
 mod stream;
 
-pub use accept::Acceptor;
+pub use accept::{Acceptor, is_out_of_descriptors};
 pub use bind::{BindError, bind};
 pub use control::{Busy, Control, Effect, Leave, Reloaded, Setting, Wish, control};
 pub use drain::{Drain, DrainSignal, drain};

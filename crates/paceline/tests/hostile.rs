@@ -1,13 +1,18 @@
 //! While it runs: whoever sends garbage, lies, vanishes or dies ends what is his own, and touches
 //! nobody else.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use paceline_testkit::origin::{Origin, Peer};
 use paceline_testkit::{
-    Paceline, PrivatePostgres, RawPg, frame, free_port, http, postgres, psql, wait_for, wait_until,
+    Paceline, PrivatePostgres, RawPg, Signal, frame, free_port, http, postgres, psql, wait_for,
+    wait_until,
 };
 use serde_json::Value;
 
@@ -306,8 +311,31 @@ fn while_the_servers_are_gone_each_half_says_so_and_recovers() {
     assert_nothing_held(&paceline);
 }
 
+/// Linux's.
+const O_NONBLOCK: i32 = 0o4000;
 const DESCRIPTORS: usize = 96;
 const CROWD: usize = 200;
+
+/// More than there are descriptors for, on these ports, none of which says anything. Those for whom there is none are sent away
+/// at once instead of being left to wait.
+fn crowd(ports: &[u16]) -> Vec<TcpStream> {
+    let crowd: Vec<TcpStream> = (ports.iter().cycle().take(CROWD))
+        .map(|port| {
+            let stream = TcpStream::connect(("127.0.0.1", *port)).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    let is_sent_away = |stream: &&TcpStream| match stream.peek(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    };
+    let at_once = Duration::from_secs(10);
+    wait_until(at_once, || {
+        crowd.iter().filter(is_sent_away).count() >= CROWD - DESCRIPTORS
+    });
+    crowd
+}
 
 #[test]
 fn without_descriptors_left_those_who_are_in_are_served_and_others_later() {
@@ -326,25 +354,7 @@ fn without_descriptors_left_those_who_are_in_are_served_and_others_later() {
         connection.response().text()
     };
     assert_eq!(ask(), "fine");
-    // More than it has descriptors for, on both ports, none of which says anything.
-    let crowd: Vec<TcpStream> = [paceline.http_addr().port(), paceline.pg_port()]
-        .into_iter()
-        .flat_map(|port| (0..CROWD / 2).map(move |_| port))
-        .map(|port| {
-            let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            stream.set_nonblocking(true).unwrap();
-            stream
-        })
-        .collect();
-    // Those for whom there is none are sent away at once instead of being left to wait.
-    let is_sent_away = |stream: &&TcpStream| match stream.peek(&mut [0]) {
-        Ok(count) => count == 0,
-        Err(error) => error.kind() != ErrorKind::WouldBlock,
-    };
-    let at_once = Duration::from_secs(10);
-    wait_until(at_once, || {
-        crowd.iter().filter(is_sent_away).count() >= CROWD - DESCRIPTORS
-    });
+    let crowd = crowd(&[paceline.http_addr().port(), paceline.pg_port()]);
     assert_eq!(ask(), "fine");
     assert_eq!(session.value("SELECT 2"), "2");
     drop(crowd);
@@ -355,4 +365,106 @@ fn without_descriptors_left_those_who_are_in_are_served_and_others_later() {
     assert_eq!(newcomer.value("SELECT 3"), "3");
     assert_nothing_held(&paceline);
     assert!(!paceline.log().contains("panicked"));
+}
+
+#[test]
+fn without_descriptors_left_for_a_server_connection_clients_share_those_that_there_are() {
+    let server = postgres();
+    let paceline = Paceline::launch()
+        .database(&server.url("postgres"))
+        .args(["--set", "postgres.wait_timeout=1s"])
+        .descriptors_max(u32::try_from(DESCRIPTORS).unwrap())
+        .start();
+    let login = || RawPg::login(paceline.pg_port(), "postgres", None, "postgres");
+    let (mut holder, mut other) = (login(), login());
+    holder.query("BEGIN");
+    let crowd = crowd(&[paceline.pg_port()]);
+    let refused = other.query("SELECT 1");
+    assert_eq!(
+        refused[0].sqlstate().as_deref(),
+        Some("53000"),
+        "{refused:?}"
+    );
+    let field = |code| refused[0].field(code).unwrap_or_default();
+    assert!(field(b'M').contains("Too many open files"), "{refused:?}");
+    assert!(field(b'H').contains("ulimit -n"), "{refused:?}");
+    assert_eq!(holder.value("SELECT 'goes on'"), "goes on");
+    other.send(&frame::query("SELECT 'shared'"));
+    holder.query("COMMIT");
+    let frames = other.read_until_ready();
+    assert_eq!(frames[1].values(), [Some("shared".to_owned())]);
+
+    holder.query("BEGIN");
+    drop(crowd);
+    wait_until(PATIENCE, || {
+        other
+            .query("SELECT 1")
+            .iter()
+            .any(|frame| frame.tag == b'D')
+    });
+    holder.query("COMMIT");
+    assert_nothing_held(&paceline);
+}
+
+/// Statements that are lines in its log, and then its end.
+fn log_a_lot_and_leave(paceline: &Paceline) {
+    let mut client = RawPg::login(paceline.pg_port(), "postgres", None, "postgres");
+    for number in 0..40 {
+        assert_eq!(
+            client.value(&format!("SELECT {number} FROM pg_sleep(0.002)")),
+            number.to_string()
+        );
+    }
+    let slow = || paceline.admin_json("/api/v1/slow")["statements"].clone();
+    wait_until(PATIENCE, || {
+        slow().as_array().is_some_and(|slow| slow.len() >= 40)
+    });
+    paceline.process().signal(Signal::Terminate);
+    let status = paceline.process().wait(PATIENCE).expect("it ends");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let server = postgres();
+    for redirection in [">&- 2>&-", ">/dev/full 2>/dev/full"] {
+        let paceline = Paceline::launch()
+            .database(&server.url("postgres"))
+            .args(["--set", "log.slow_query=1ms"])
+            .redirected(redirection)
+            .start();
+        log_a_lot_and_leave(&paceline);
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let server = postgres();
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    // Both its ends: opening one of them would wait for the other.
+    let mut both = File::options();
+    let mut reader = both
+        .read(true)
+        .write(true)
+        .custom_flags(O_NONBLOCK)
+        .open(&pipe)
+        .unwrap();
+    let launch = Paceline::launch()
+        .database(&server.url("postgres"))
+        .args(["--set", "log.slow_query=1ms"])
+        .env("LOG", pipe.to_str().unwrap())
+        .redirected("2>\"$LOG\"");
+    let paceline = launch.clone().start();
+    while reader.write(&[b'x'; 4096]).is_ok() {}
+    log_a_lot_and_leave(&paceline);
+
+    // And who read it has gone.
+    let mut reader = both.open(&pipe).unwrap();
+    let paceline = launch.start();
+    while reader.read(&mut [0; 4096]).is_ok() {}
+    drop(reader);
+    log_a_lot_and_leave(&paceline);
 }

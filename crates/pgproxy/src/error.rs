@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
+use paceline_listen::is_out_of_descriptors;
 use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
 
 use crate::files::FileError;
@@ -246,6 +247,9 @@ impl Refusal {
     /// The server's own SQLSTATE where it gave one, so that a client can tell "starting up" from "too many connections".
     pub(crate) fn unavailable(error: &Unavailable) -> Self {
         let sqlstate = match error {
+            Unavailable::Connect { source, .. } if is_out_of_descriptors(source) => {
+                OUT_OF_RESOURCES
+            }
             Unavailable::Connect { .. }
             | Unavailable::Timeout { .. }
             | Unavailable::Tls { .. }
@@ -263,6 +267,10 @@ impl Refusal {
             Unavailable::Unsuitable { .. } => {
                 refusal.hint("Is a fail-over under way? Trying again later works.")
             }
+            Unavailable::Connect { source, .. } if is_out_of_descriptors(source) => refusal.hint(
+                "Paceline has too few file descriptors for its clients and server connections: raise the limit (ulimit -n). \
+                 Trying again later works.",
+            ),
             Unavailable::Connect { .. } | Unavailable::Timeout { .. } => refusal.hint(
                 "Is the server running there, and does it accept TCP connections? Trying again later works.",
             ),
@@ -531,6 +539,8 @@ impl Refusal {
 
 /// `08001` sqlclient_unable_to_establish_sqlconnection.
 const CANNOT_CONNECT: SqlState = SqlState(*b"08001");
+/// `53000` insufficient_resources.
+const OUT_OF_RESOURCES: SqlState = SqlState(*b"53000");
 
 #[cfg(test)]
 mod tests {

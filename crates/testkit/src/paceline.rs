@@ -28,6 +28,7 @@ pub struct Launch {
     postgres: bool,
     path_ready: &'static str,
     descriptors_max: Option<u32>,
+    redirection: Option<&'static str>,
     ports: Option<[u16; 3]>,
 }
 
@@ -154,6 +155,13 @@ impl Launch {
         self
     }
 
+    /// With its outputs elsewhere, in the shell's words: `2>/dev/full`. [`Paceline::log`] has nothing of them then.
+    #[must_use]
+    pub fn redirected(mut self, redirection: &'static str) -> Launch {
+        self.redirection = Some(redirection);
+        self
+    }
+
     /// On the ports of this one, to take over from it.
     #[must_use]
     pub fn takes_over_from(mut self, old: &Paceline) -> Launch {
@@ -212,11 +220,13 @@ impl Launch {
     }
 
     fn command(&self, folder: &Path, [http_port, pg_port, admin_port]: [u16; 3]) -> Command {
-        let mut command = match self.descriptors_max {
-            None => Paceline::command(),
-            Some(count) => {
+        let mut command = match (self.descriptors_max, self.redirection) {
+            (None, None) => Paceline::command(),
+            (count, redirection) => {
+                let limit = count.map_or_else(String::new, |count| format!("ulimit -n {count}; "));
+                let redirection = redirection.unwrap_or_default();
+                let script = format!("{limit}exec \"$0\" \"$@\" {redirection}");
                 let mut shell = clean(Command::new("sh"));
-                let script = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
                 shell.arg("-c").arg(script).arg(built_binary("paceline"));
                 shell
             }

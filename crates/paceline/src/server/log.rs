@@ -1,6 +1,10 @@
 //! The log on stderr, and panics in it.
+//!
+//! Lines are written by a thread of their own: whoever reads them may be slow or hang (a full pipe, a terminal that was stopped), and
+//! no worker may wait for that.
 
-use std::io;
+mod lines;
+
 use std::panic;
 
 use tracing::error;
@@ -9,6 +13,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 use crate::terminal;
+
+pub(super) use lines::Lines;
 
 /// Changes what is logged.
 pub(super) struct LevelSwitch(Box<dyn Fn(EnvFilter)>);
@@ -20,10 +26,11 @@ impl LevelSwitch {
     }
 }
 
-/// Starts the log of this process. A second start changes nothing.
-pub(super) fn start(config: LogConfig) -> LevelSwitch {
+/// Starts the log of this process. A second start changes nothing. Dropping the lines waits until they are written.
+pub(super) fn start(config: LogConfig) -> (LevelSwitch, Lines) {
+    let lines = Lines::start();
     let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(lines.writer())
         .with_env_filter(filter(config.level))
         .with_target(false)
         // It would complain on stderr too, and panic when nobody reads that any more.
@@ -50,7 +57,7 @@ pub(super) fn start(config: LogConfig) -> LevelSwitch {
         }
     };
     log_panics();
-    LevelSwitch(switch)
+    (LevelSwitch(switch), lines)
 }
 
 /// Nothing less important than this. (Of the filters, only this kind can be exchanged; it knows nothing of the environment.)

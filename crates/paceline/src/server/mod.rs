@@ -60,7 +60,7 @@ pub(crate) struct Start {
 
 /// Runs until a signal, or until a part fails.
 pub(crate) fn run(mut config: Config, start: Start) -> anyhow::Result<ExitCode> {
-    let level = log::start(config.log);
+    let (level, _lines) = log::start(config.log);
     warn_of(&start.warnings);
     limits::raise_descriptors();
     // 1. Every socket first: a port in use is told before anything happens.
