@@ -287,8 +287,11 @@ fn nothing_of_a_session_is_left_to_the_next_client() {
 
 #[test]
 fn session_state_stays_with_its_client_while_others_work() {
-    let rig = Rig::with(|config| config.pool_size = 2);
-    let (mut keeper, mut other) = (rig.client(), rig.client());
+    let rig = Rig::with(|config| {
+        config.pool_size = 2;
+        config.wait_timeout = Duration::from_millis(200);
+    });
+    let (mut keeper, mut other, mut third) = (rig.client(), rig.client(), rig.client());
     keeper.query("SET work_mem = '123kB'");
     keeper.query("CREATE TEMPORARY TABLE mine (n int); INSERT INTO mine VALUES (5)");
     for _ in 0..20 {
@@ -296,7 +299,11 @@ fn session_state_stays_with_its_client_while_others_work() {
         assert_eq!(keeper.value("SHOW work_mem"), "123kB");
         assert_eq!(keeper.value("SELECT n FROM mine"), "5");
     }
-    drop((keeper, other));
+    // Its connection is its own, also while somebody else has none.
+    other.query("BEGIN");
+    assert_eq!(sqlstates(&third.query("SELECT 1")), ["53300"]);
+    assert_eq!(keeper.value("SELECT n FROM mine"), "5");
+    drop((keeper, other, third));
     rig.assert_nothing_leaked();
 }
 

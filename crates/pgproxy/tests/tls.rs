@@ -4,8 +4,8 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use paceline_pgproxy::{ClientTls, ClientTlsMode, Config, DatabaseUrl, Mode};
@@ -169,7 +169,7 @@ fn a_server_must_show_the_right_certificate_when_one_is_demanded() {
     let expired = authority.sign_until("expired", LOCAL, 2001);
     check(&expired, "localhost", &full, Err("certificate has expired"));
     // A certificate that signed itself vouches for itself.
-    let own = authority.self_signed("own", LOCAL);
+    let own = authority.self_signed("own", LOCAL, 4096);
     let own_file = own.certificate.display();
     check(
         &own,
@@ -178,6 +178,14 @@ fn a_server_must_show_the_right_certificate_when_one_is_demanded() {
         Ok("t"),
     );
     check(&own, "localhost", &full, unsigned);
+    let own = authority.self_signed("old", LOCAL, 2001);
+    let own_file = own.certificate.display();
+    check(
+        &own,
+        "localhost",
+        &format!("sslmode=verify-full&sslrootcert={own_file}"),
+        Err("certificate has expired"),
+    );
 }
 
 #[test]
@@ -278,12 +286,43 @@ fn logins_at_servers_use_the_best_method_and_no_worse_than_allowed() {
     }
 }
 
+/// Passes connections on to this port. Gives its own, and what came first on each.
+fn overheard(port: u16) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map(Result::unwrap) {
+            let mut first = vec![0; 8];
+            client.read_exact(&mut first).unwrap();
+            let mut server = connect(port);
+            server.write_all(&first).unwrap();
+            told.lock().unwrap().push(first);
+            for (mut from, mut to) in [
+                (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                (server, client),
+            ] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    (own, heard)
+}
+
 #[test]
 fn cancel_requests_reach_a_server_over_tls() {
     let authority = Authority::new();
     let server = paceline_testkit::postgres();
     encrypt(&server, &authority.sign("server", LOCAL), None);
-    let rig = Rig::before(server, demand_tls);
+    let (port, heard) = overheard(server.port());
+    let rig = Rig::before(server, |config| {
+        config.databases[0].url.port = port;
+        demand_tls(config);
+    });
     let mut client = rig.client();
     client.send(&frame::query("SELECT pg_sleep(60)"));
     let mut direct = rig.direct();
@@ -292,6 +331,11 @@ fn cancel_requests_reach_a_server_over_tls() {
     client.cancel();
     let answer = client.read_until_ready();
     assert_eq!(support::sqlstates(&answer), ["57014"]);
+    // The session, and the request: a key that is sent in the clear can be used by whoever sees it.
+    assert_eq!(
+        *heard.lock().unwrap(),
+        [(); 2].map(|()| frame::ssl_request())
+    );
 }
 
 /// A proxy with a certificate before a server that asks for nothing.
@@ -513,7 +557,7 @@ fn what_was_sent_in_the_clear_never_counts_as_encrypted() {
     assert!(client.rest().is_empty());
 
     // And on the server's side: whatever stands behind its yes is for the handshake to fail on.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let liar = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -659,33 +703,46 @@ fn encrypted_clients_and_connections_move_between_workers() {
     let authority = Authority::new();
     let rig = encrypting_twice(&authority, |config| config.pool_size = 1);
     // One connection for clients of two workers: it goes to and fro.
-    let mut clients: Vec<_> = (0..6).map(|_| logged_in(&rig, &authority)).collect();
-    assert!(
-        rig.proxy
-            .stats()
-            .clients_per_worker
-            .iter()
-            .all(|&clients| clients > 0)
-    );
-    // Only those of one worker are busy, until some have gone to the other.
-    let before = rig.proxy.stats().clients_per_worker;
-    for round in 0..200 {
-        for client in &mut clients {
-            let text = format!("SELECT 'round {round}'");
-            client.write_all(&frame::query(&text)).unwrap();
-            let row = read_to(client, b'D');
-            assert!(row.ends_with(format!("round {round}").as_bytes()));
-            read_to(client, b'Z');
-        }
+    let counts = || rig.proxy.stats().clients_per_worker;
+    let mut clients: Vec<_> = (0..6)
+        .map(|_| {
+            let before = counts();
+            let client = logged_in(&rig, &authority);
+            let is_at_first = counts()[0] > before[0];
+            (client, is_at_first)
+        })
+        .collect();
+    let ask = |client: &mut TlsClient, round: u32| {
+        let text = format!("SELECT 'round {round}'");
+        client.write_all(&frame::query(&text)).unwrap();
+        let row = read_to(client, b'D');
+        assert!(row.ends_with(format!("round {round}").as_bytes()));
+        read_to(client, b'Z');
+    };
+    for round in 0..20 {
+        clients
+            .iter_mut()
+            .for_each(|(client, _)| ask(client, round));
     }
-    assert_eq!(before.iter().sum::<usize>(), 6);
-    let pids: std::collections::HashSet<String> = (0..6)
-        .map(|client| {
-            clients[client]
-                .write_all(&frame::query("SELECT pg_backend_pid()::text"))
-                .unwrap();
-            let row = read_to(&mut clients[client], b'D');
-            read_to(&mut clients[client], b'Z');
+    // Only those of one worker are busy, until one of them has gone to the other.
+    let before = counts();
+    assert_eq!(before, [3, 3]);
+    let mut round = 20;
+    wait_until(PATIENCE, || {
+        round += 1;
+        let busy = clients.iter_mut().filter(|(_, is_at_first)| *is_at_first);
+        busy.for_each(|(client, _)| ask(client, round));
+        counts() != before
+    });
+    clients.iter_mut().for_each(|(client, _)| ask(client, 0));
+    assert_eq!(counts().iter().sum::<usize>(), 6);
+    let pids: std::collections::HashSet<String> = clients
+        .iter_mut()
+        .map(|(client, _)| {
+            let sql = "SELECT pg_backend_pid()::text";
+            client.write_all(&frame::query(sql)).unwrap();
+            let row = read_to(client, b'D');
+            read_to(client, b'Z');
             String::from_utf8_lossy(&row[6..]).into_owned()
         })
         .collect();

@@ -79,8 +79,8 @@ impl Authority {
         self.write(file, &certificate.pem(), &key)
     }
 
-    /// A certificate that has signed itself.
-    pub(crate) fn self_signed(&self, file: &str, names: Names<'_>) -> Pair {
+    /// A certificate that has signed itself, and was valid until some year.
+    pub(crate) fn self_signed(&self, file: &str, names: Names<'_>, year: i32) -> Pair {
         let hosts: Vec<String> = names.hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params
@@ -88,6 +88,7 @@ impl Authority {
             .push(DnType::CommonName, names.common_name);
         // As `openssl req -x509` does.
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         self.write(file, &certificate.pem(), &key)
