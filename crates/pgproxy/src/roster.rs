@@ -4,8 +4,11 @@
 //! or gives it back anyway.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +22,7 @@ pub(crate) struct Roster {
     /// Server connections up to this number are to be closed.
     outdated: AtomicU64,
     /// Seconds since 1970, as of the last round.
-    now: AtomicU64,
+    now: AtomicU32,
 }
 
 /// What a client does.
@@ -34,13 +37,44 @@ pub(crate) enum ClientState {
 }
 
 /// What is known of a connection from its beginning on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) database: String,
-    pub(crate) user: String,
-    pub(crate) remote: Option<SocketAddr>,
-    pub(crate) local: Option<SocketAddr>,
+    pub(crate) database: Box<str>,
+    pub(crate) user: Box<str>,
+    pub(crate) remote: Address,
+    pub(crate) local: Address,
     pub(crate) is_encrypted: bool,
+}
+
+/// A socket's address, without what only link-local ones have besides, in half the memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Address {
+    ip: [u8; 16],
+    port: u16,
+}
+
+impl Address {
+    /// `None` when it could not be had.
+    pub(crate) fn get(self) -> Option<(IpAddr, u16)> {
+        let ip = Ipv6Addr::from(self.ip).to_canonical();
+        (self.port != 0).then_some((ip, self.port))
+    }
+}
+
+impl From<io::Result<SocketAddr>> for Address {
+    fn from(found: io::Result<SocketAddr>) -> Self {
+        let Ok(address) = found else {
+            return Self::default();
+        };
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        Self {
+            ip: ip.octets(),
+            port: address.port(),
+        }
+    }
 }
 
 /// A client.
@@ -48,12 +82,12 @@ pub(crate) struct Origin {
 pub(crate) struct ClientCard {
     pub(crate) id: u64,
     pub(crate) origin: Origin,
-    pub(crate) application: String,
+    pub(crate) application: Box<str>,
     /// Seconds since 1970.
-    pub(crate) since: u64,
-    state: AtomicU8,
+    pub(crate) since: u32,
     /// When it last asked for a server connection, in seconds since 1970.
-    asked: AtomicU64,
+    asked: AtomicU32,
+    state: AtomicU8,
     /// The server connection that it holds; 0 is none.
     server: AtomicU64,
     is_killed: AtomicBool,
@@ -66,10 +100,10 @@ pub(crate) struct ServerCard {
     pub(crate) id: u64,
     pub(crate) origin: Origin,
     pub(crate) process_id: u32,
-    pub(crate) since: u64,
+    pub(crate) since: u32,
     /// The client that holds it; 0 is none.
     client: AtomicU64,
-    asked: AtomicU64,
+    asked: AtomicU32,
     /// Statements prepared on it, as of the end of its last transaction.
     prepared: AtomicUsize,
 }
@@ -92,20 +126,16 @@ impl Roster {
         self.now.store(seconds(), Relaxed);
     }
 
-    pub(crate) fn add_client(
-        self: &Arc<Self>,
-        origin: Origin,
-        application: String,
-    ) -> ListedClient {
+    pub(crate) fn add_client(self: &Arc<Self>, origin: Origin, application: &str) -> ListedClient {
         let id = self.next_id();
         let since = seconds();
         let card = Arc::new(ClientCard {
             id,
             origin,
-            application,
+            application: application.into(),
             since,
             state: AtomicU8::new(ClientState::Idle as u8),
-            asked: AtomicU64::new(since),
+            asked: AtomicU32::new(since),
             server: AtomicU64::new(0),
             is_killed: AtomicBool::new(false),
             waker: Mutex::default(),
@@ -124,7 +154,7 @@ impl Roster {
             process_id,
             since,
             client: AtomicU64::new(0),
-            asked: AtomicU64::new(since),
+            asked: AtomicU32::new(since),
             prepared: AtomicUsize::new(0),
         });
         lock(&self.servers).insert(id, Arc::clone(&card));
@@ -168,7 +198,7 @@ impl Roster {
 
     /// Seconds since 1970, to the second.
     pub(crate) fn now(&self) -> u64 {
-        seconds()
+        seconds().into()
     }
 
     fn next_id(&self) -> u64 {
@@ -187,7 +217,7 @@ impl ClientCard {
 
     /// When it last asked for a server connection, to the second.
     pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Relaxed).max(self.since)
+        self.asked.load(Relaxed).max(self.since).into()
     }
 
     /// The server connection that it holds.
@@ -216,7 +246,7 @@ impl ServerCard {
 
     /// When it was last given to a client, to the second.
     pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Relaxed).max(self.since)
+        self.asked.load(Relaxed).max(self.since).into()
     }
 
     /// Statements prepared on it.
@@ -288,13 +318,38 @@ impl Drop for ListedServer {
     }
 }
 
-fn seconds() -> u64 {
+/// Seconds since 1970, which are enough until 2106.
+fn seconds() -> u32 {
     // A clock before 1970 is no clock.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() as u32)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_small() {
+        let bytes = size_of::<ClientCard>();
+        assert!(bytes <= 144, "a card has {bytes} bytes");
+    }
+
+    #[test]
+    fn addresses_are_told_as_they_were() {
+        let of = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        for text in ["127.0.0.1:6432", "[::1]:6432", "[2001:db8::5]:1"] {
+            let address = of(text);
+            let told = Address::from(Ok(address)).get();
+            assert_eq!(told, Some((address.ip(), address.port())));
+        }
+        assert_eq!(
+            Address::from(Err(io::ErrorKind::NotConnected.into())).get(),
+            None
+        );
+    }
 }

@@ -263,13 +263,13 @@ impl Arrival {
     fn listed(&self, database: String, user: String, application: String) -> ListedClient {
         let proxy = &self.worker.proxy;
         let origin = Origin {
-            database,
-            user,
-            remote: self.stream.peer_addr().ok(),
-            local: self.stream.local_addr().ok(),
+            database: database.into(),
+            user: user.into(),
+            remote: self.stream.peer_addr().into(),
+            local: self.stream.local_addr().into(),
             is_encrypted: self.stream.tls().is_some(),
         };
-        proxy.means.roster.add_client(origin, application)
+        proxy.means.roster.add_client(origin, &application)
     }
 
     async fn open_session(

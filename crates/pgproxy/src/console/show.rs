@@ -104,7 +104,8 @@ impl Here {
     fn new(proxy: &Proxy) -> Self {
         let mut clients = HashMap::new();
         for card in proxy.means.roster.clients() {
-            let Origin { database, user, .. } = card.origin.clone();
+            let Origin { database, user, .. } = &card.origin;
+            let (database, user) = (database.to_string(), user.to_string());
             *clients.entry((database, user)).or_default() += 1;
         }
         let targets = proxy.databases.targets();

@@ -1,11 +1,10 @@
 //! `SHOW CLIENTS`, `SERVERS` and `SOCKETS`: each connection, in the same columns.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::table::{Column, Kind::*, Row, Table, cell};
 use crate::proxy::Proxy;
-use crate::roster::{ClientCard, ClientState, Origin, ServerCard};
+use crate::roster::{Address, ClientCard, ClientState, Origin, ServerCard};
 
 /// `SHOW CLIENTS`.
 pub(super) fn clients(proxy: &Proxy) -> Table {
@@ -70,8 +69,8 @@ struct Socket<'a> {
 
 impl Socket<'_> {
     fn row(&self) -> Row {
-        let address = |address: Option<SocketAddr>| match address {
-            Some(address) => [cell(address.ip()), cell(address.port())],
+        let address = |address: Address| match address.get() {
+            Some((ip, port)) => [cell(ip), cell(port)],
             None => [cell("unix"), cell(0)],
         };
         let [addr, port] = address(self.origin.remote);
@@ -117,7 +116,7 @@ fn client_rows(proxy: &Proxy) -> impl Iterator<Item = Row> {
                 ClientState::Active => "active",
                 ClientState::Waiting => "waiting",
             },
-            since: card.since,
+            since: card.since.into(),
             asked: card.asked(),
             id: card.id,
             link: card.server(),
@@ -143,7 +142,7 @@ fn server_rows(proxy: &Proxy) -> impl Iterator<Item = Row> {
             kind: "S",
             origin: &card.origin,
             state: if client.is_some() { "active" } else { "idle" },
-            since: card.since,
+            since: card.since.into(),
             asked: card.asked(),
             id: card.id,
             link: client,

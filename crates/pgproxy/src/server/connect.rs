@@ -265,10 +265,10 @@ impl Server {
         })?;
         let head_start = fastrand::f32() * LIFETIME_JITTER;
         let origin = Origin {
-            database: attempt.url.database.clone(),
-            user: attempt.url.user.clone(),
-            remote: dialled.stream.peer_addr().ok(),
-            local: dialled.stream.local_addr().ok(),
+            database: attempt.url.database.as_str().into(),
+            user: attempt.url.user.as_str().into(),
+            remote: dialled.stream.peer_addr().into(),
+            local: dialled.stream.local_addr().into(),
             is_encrypted: dialled.stream.tls().is_some(),
         };
         Ok(Box::new(ServerConnection::new(Fresh {

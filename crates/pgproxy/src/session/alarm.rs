@@ -106,7 +106,7 @@ impl Session {
 
     fn doing(&self) -> Doing {
         let is_ours = self.is_setting_up || self.is_resetting || self.listening.is_moving();
-        if self.leaving.is_some() || is_ours {
+        if self.is_leaving() || is_ours {
             return Doing::Other;
         }
         match &self.server {

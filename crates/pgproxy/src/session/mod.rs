@@ -76,7 +76,7 @@ use crate::client::{Client, Portals, StatementId};
 use crate::config::Pooling;
 use crate::databases::Sums;
 use crate::error::Refusal;
-use crate::pool::Lease;
+use crate::pool::{Grant, Lease};
 use crate::server::Opened;
 use crate::worker::{Parcel, Seat, Worker};
 
@@ -131,8 +131,6 @@ pub(crate) struct Session {
     is_paused: bool,
     /// The server has told a setting within this transaction.
     has_reports: bool,
-    /// The client has ended: what is due may still be passed on until then.
-    leaving: Option<Pin<Box<Sleep>>>,
     /// Batches and queries that were answered, from zero again after the last number.
     answered: u32,
     alarm: Alarm,
@@ -150,6 +148,8 @@ struct Rare {
     internal_error: Option<(SqlState, String)>,
     /// What a huge text means, found out elsewhere.
     learnt: Option<Statement>,
+    /// The client has ended: what is due may still be passed on until then.
+    leaving: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +179,18 @@ enum Stall {
     Answers,
     /// The client has said goodbye.
     Goodbye,
+}
+
+/// What a session does next.
+enum Next {
+    /// It deals with what is there.
+    Turn,
+    /// It takes what time it takes to get a server connection.
+    CheckOut(Grant<Opened>),
+    /// It has a huge text parsed.
+    Learn(Box<str>),
+    /// It waits for whatever comes; the client's messages are read or left alone.
+    Wait { reads_client: bool },
 }
 
 /// How a session ends.
@@ -222,7 +234,6 @@ impl Session {
             answer_to: BodyTo::Nowhere,
             is_paused: false,
             has_reports: false,
-            leaving: None,
             answered: 0,
             alarm: Alarm::default(),
             listening: Listening::default(),
@@ -257,7 +268,15 @@ impl Session {
         })
         .await;
         let end = loop {
-            if let Err(end) = self.turn().await {
+            let done = match self.turn() {
+                Ok(Next::Turn) => Ok(()),
+                Ok(Next::Wait { reads_client }) => self.wait(reads_client).await,
+                // In memory of their own, which an idle session does without.
+                Ok(Next::CheckOut(next)) => Box::pin(self.check_out(next)).await,
+                Ok(Next::Learn(text)) => Box::pin(self.learn(text)).await,
+                Err(end) => Err(end),
+            };
+            if let Err(end) = done {
                 break end;
             }
         };
@@ -338,31 +357,31 @@ impl Session {
         }
     }
 
-    /// Deals with all that is there, then waits for something to happen.
-    async fn turn(&mut self) -> Result<(), End> {
-        let stall = if self.leaving.is_some() {
+    /// Deals with all that is there.
+    fn turn(&mut self) -> Result<Next, End> {
+        let stall = if self.is_leaving() {
             Stall::Goodbye
         } else {
             self.read()?
         };
         match stall {
-            Stall::Server => {
-                return match self.try_check_out() {
-                    None => Ok(()),
-                    Some(next) => Box::pin(self.check_out(next)).await,
-                };
-            }
-            Stall::Learn(text) => {
-                Box::pin(self.learn(text)).await;
-                return Ok(());
-            }
+            Stall::Server => return Ok(self.try_check_out().map_or(Next::Turn, Next::CheckOut)),
+            Stall::Learn(text) => return Ok(Next::Learn(text)),
             Stall::Goodbye => self.leave()?,
             // What was left of the client's messages may have been nothing for the server.
             Stall::Input => self.release(),
             Stall::Answers => {}
         }
         self.between_transactions()?;
-        self.wait(matches!(stall, Stall::Input)).await
+        let reads_client = matches!(stall, Stall::Input);
+        Ok(Next::Wait { reads_client })
+    }
+
+    /// Whether the client has said goodbye or closed its side.
+    fn is_leaving(&self) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| rare.leaving.is_some())
     }
 
     /// Sends the whole client to another worker.

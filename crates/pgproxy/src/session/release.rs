@@ -33,7 +33,7 @@ impl Session {
         }
         self.portals.end_transaction();
         self.settle_unlistens();
-        if self.leaving.is_some() {
+        if self.is_leaving() {
             return self.leave_nothing_behind();
         }
         if std::mem::replace(&mut self.was_discarded, false) {
@@ -180,6 +180,7 @@ impl Session {
     pub(super) fn reset_done(&mut self) {
         self.is_resetting = false;
         let has_failed = self.take_internal_error().is_some();
+        let is_leaving = self.is_leaving();
         let Some(server) = &mut self.server else {
             return;
         };
@@ -188,7 +189,7 @@ impl Session {
         }
         server.reset = Reset::None;
         server.forget_settings();
-        if self.leaving.is_some() {
+        if is_leaving {
             server.pin(SessionState::NOTHING);
             self.doings = None;
             self.has_left_nothing = true;
@@ -323,8 +324,8 @@ impl Session {
     /// The client has said goodbye or closed its side. What is due is passed on for a moment; an open transaction is rolled
     /// back, so that the connection can be used by others.
     pub(super) fn leave(&mut self) -> Result<(), End> {
-        if self.leaving.is_none() {
-            self.leaving = Some(Box::pin(sleep(FAREWELL)));
+        if !self.is_leaving() {
+            self.rare().leaving = Some(Box::pin(sleep(FAREWELL)));
         }
         let is_mid_message = self.is_mid_message();
         let Some(server) = &mut self.server else {

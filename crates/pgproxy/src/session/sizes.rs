@@ -11,6 +11,6 @@ fn future_bytes<F: Future>(_: impl FnOnce(Box<Session>) -> F) -> usize {
 #[test]
 fn an_idle_session_is_small() {
     let (session, run) = (size_of::<Session>(), future_bytes(Session::run));
-    assert!(session <= 328, "a session has {session} bytes");
-    assert!(run <= 192, "its future has {run} bytes");
+    assert!(session <= 320, "a session has {session} bytes");
+    assert!(run <= 104, "its future has {run} bytes");
 }

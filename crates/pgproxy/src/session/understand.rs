@@ -7,7 +7,7 @@ use paceline_journal::TraceParent;
 use paceline_sql::{Statement, Statements, Stripped, Understanding, strip_comment};
 
 use super::deallocate::names_deallocated;
-use super::{Session, Stall};
+use super::{End, Session, Stall};
 use crate::client::{Prepared, Source};
 
 /// Texts above this are parsed on a thread of their own: the parser takes about 100 ns for a byte.
@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// Parses a huge text elsewhere.
-    pub(super) async fn learn(&mut self, text: Box<str>) {
+    pub(super) async fn learn(&mut self, text: Box<str>) -> Result<(), End> {
         let proxy = Arc::clone(&self.worker.proxy);
         // The semaphore is never closed.
         let _permit = proxy.learning.acquire().await;
@@ -153,5 +153,6 @@ impl Session {
             .await
             .unwrap_or_else(|_| proxy.shapes.learn("(not understood)"));
         self.rare().learnt = Some(learnt);
+        Ok(())
     }
 }

@@ -38,21 +38,20 @@ impl Session {
     pub(super) async fn wait(&mut self, reads_client: bool) -> Result<(), End> {
         self.deliver_notifications()?;
         self.set_alarm();
-        let mut polls = 0;
-        let event = poll_fn(|context| {
-            let polled = self.poll_event(reads_client, context);
-            polls += 1;
+        let (session, mut has_waited) = (&mut *self, false);
+        let event = poll_fn(move |context| {
+            let polled = session.poll_event(reads_client, context);
             // A second look after a wake-up that none of the sockets explains.
-            if polled.is_pending() && polls > 1 {
-                if self.client.listed.is_killed() {
+            if polled.is_pending() && std::mem::replace(&mut has_waited, true) {
+                if session.client.listed.is_killed() {
                     return Poll::Ready(Event::Killed);
                 }
-                if self.worker.is_draining() && self.is_at_rest() {
+                if session.worker.is_draining() && session.is_at_rest() {
                     return Poll::Ready(Event::Woken);
                 }
                 // A reload may have set another limit.
-                self.set_alarm();
-                return self.alarm.poll(context).map(Event::Overdue);
+                session.set_alarm();
+                return session.alarm.poll(context).map(Event::Overdue);
             }
             polled
         })
@@ -75,7 +74,7 @@ impl Session {
                 // A connection that has just been brought in line is wanted for what the client has sent. Given back, it would go to
                 // the next in the queue, who would bring it in line, and so on: nobody would ever get to work.
                 let is_ready = was_setting_up && !self.is_setting_up;
-                if !is_ready || self.leaving.is_some() || self.client.inbox.is_empty() {
+                if !is_ready || self.is_leaving() || self.client.inbox.is_empty() {
                     self.release();
                 }
                 Ok(())
@@ -118,7 +117,8 @@ impl Session {
         if (self.is_paused || was_backed_up) && !client.outbox.is_backed_up() {
             return Poll::Ready(Event::Server);
         }
-        if let Some(leaving) = &mut self.leaving {
+        let rare = self.rare.as_mut();
+        if let Some(leaving) = rare.and_then(|rare| rare.leaving.as_mut()) {
             let is_done = self.server.is_none() && client.outbox.is_empty();
             if is_done || leaving.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Event::TooLate);
