@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,9 +53,19 @@ class Postgres:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.child = Child([self.bin / "postgres", "-D", self.folder, *options], folder / "postgres.log", identity)
         self.child.await_port(self.port)
+        self._await_ready()
         self._run("createdb", *self.where(), DATABASE)
         self._run("pgbench", *self.where(), "-i", "-q", "-s", scale, DATABASE)
         self.version = self._run("postgres", "--version").strip()
+
+    def _await_ready(self, seconds=60.0):
+        """A port that is open is no server that lets anybody in yet."""
+        command = [str(self.bin / "pg_isready"), "-q", *map(str, self.where())]
+        end = time.monotonic() + seconds
+        while subprocess.run(command).returncode != 0:
+            if time.monotonic() > end:
+                raise Failed(f"Postgres is not ready after {seconds:.0f} s; {self.folder.parent / 'postgres.log'} may say why.")
+            time.sleep(0.05)
 
     def where(self):
         return ["-h", "127.0.0.1", "-p", self.port, "-U", USER]
