@@ -186,6 +186,24 @@ fn listeners_are_told_when_notifications_may_have_been_lost() {
 }
 
 #[test]
+fn the_console_replaces_the_connection_that_listens_too() {
+    let rig = rig();
+    let mut client = rig.client();
+    listen(&rig, &mut client, "news");
+    let mut direct = rig.direct();
+    let before = direct.value(&format!("SELECT pid FROM {LISTENING}"));
+    let user = rig.server.user();
+    let mut console = RawPg::login(rig.port, user, rig.server.password(), "paceline");
+    assert_eq!(sqlstates(&console.query("RECONNECT")), [""; 0]);
+    assert_eq!(sqlstates(&console.query("WAIT_CLOSE")), [""; 0]);
+    assert_eq!(client.read().field(b'C').as_deref(), Some("01000"));
+    let another = format!("SELECT count(*) FROM {LISTENING} AND pid <> {before}");
+    wait_until(PATIENCE, || direct.value(&another) == "1");
+    direct.query("NOTIFY news, 'again'");
+    expect(&mut client, "news", "again");
+}
+
+#[test]
 fn a_listener_that_does_not_read_is_sent_away_and_harms_nobody() {
     let rig = rig();
     let (mut deaf, mut other) = (rig.client(), rig.client());

@@ -126,6 +126,11 @@ impl Authenticator {
         self.queries.forget();
     }
 
+    /// Users are looked up over other connections, and anew.
+    pub(crate) fn reconnect(&self) {
+        self.queries.forget();
+    }
+
     /// To be called once a second.
     pub(crate) fn round(&self, now: Instant) {
         self.queries.round(now);

@@ -55,8 +55,10 @@ pub(super) fn resume(proxy: &Proxy, database: Option<&str>) -> Done {
 pub(super) fn reconnect(proxy: &Proxy, database: Option<&str>) -> Done {
     known(proxy, database)?;
     proxy.means.roster.outdate();
-    let targets = of(proxy, database);
-    targets.iter().for_each(|target| target.pool.retire());
+    for target in of(proxy, database) {
+        target.reconnect();
+    }
+    proxy.authenticator.reconnect();
     tracing::info!(
         database,
         "RECONNECT: server connections are closed as they come back."

@@ -170,14 +170,19 @@ impl Target {
     ) -> bool {
         let is_elsewhere = self.server.change(url, credential);
         if is_elsewhere {
-            self.pool.retire();
-            self.hub.reconnect();
+            self.reconnect();
         }
         self.pool.set_limits(settings.limits);
         self.time_limits.set(&settings.timeouts);
         let is_other = **lock(&self.settings) != settings;
         *lock(&self.settings) = Arc::new(settings);
         is_elsewhere || is_other
+    }
+
+    /// All connections are replaced: those of the pool as they come back, the one that listens at once.
+    pub(crate) fn reconnect(&self) {
+        self.pool.retire();
+        self.hub.reconnect();
     }
 
     /// Whether neither a client nor a connection is there. Only the directory may ask, under its lock: nobody else can then

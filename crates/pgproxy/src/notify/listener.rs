@@ -81,9 +81,7 @@ async fn listen(
             }
         }
         if hub.is_revoked() {
-            return Err(io::Error::other(
-                "the database is configured to be elsewhere",
-            ));
+            return Err(io::Error::other("all connections are replaced"));
         }
     }
 }
