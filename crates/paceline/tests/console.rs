@@ -407,6 +407,10 @@ fn what_cannot_be_is_refused_with_the_remedy() {
     let setup = Setup::start("");
     let mut console = setup.console();
     assert_eq!(sqlstate(&mut console, "SUSPEND"), "0A000");
+    for command in ["PAUSE", "RECONNECT", "KILL", "WAIT_CLOSE", "DISABLE"] {
+        let refused = error(&console.query(&format!("{command} nowhere"))).unwrap();
+        assert!(refused.1.contains("no database \"nowhere\""), "{refused:?}");
+    }
     let frames = console.query("SET pool_size = 3");
     let refusal = frames.iter().find(|frame| frame.tag == b'E').unwrap();
     assert!(

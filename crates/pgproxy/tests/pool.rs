@@ -282,6 +282,11 @@ fn nothing_of_a_session_is_left_to_the_next_client() {
         drop(client);
         assert_eq!(rig.client().value(look), before, "after {act}");
     }
+    // What nobody has seen is not left behind while the client stays, either.
+    let mut client = rig.client();
+    let before = client.value("SHOW work_mem");
+    client.query("SELECT hidden_set()");
+    assert_eq!(rig.client().value("SHOW work_mem"), before);
     rig.assert_nothing_leaked();
 }
 
