@@ -13,9 +13,10 @@ use paceline_pgproxy::{Database, DatabaseUrl};
 use paceline_testkit::{RawPg, frame};
 use support::{Rig, config, extended, run_all, serve, sqlstates};
 
-/// What a session holds that is not as in a new one.
+/// What a session holds that is not as in a new one. (Its transactions begin as the defaults say, whatever was said to the last one.)
 const LEFT: &str = "SELECT concat_ws(' ', \
-    (SELECT string_agg(name || '=' || setting, ',') FROM pg_settings WHERE source = 'session' AND setting <> ''), \
+    (SELECT string_agg(name || '=' || setting, ',') FROM pg_settings WHERE source = 'session' AND setting <> '' \
+      AND name NOT LIKE 'transaction\\_%'), \
     (SELECT 'role=' || current_user WHERE current_user <> 'postgres'), \
     (SELECT 'lock=' || count(*) FROM pg_locks WHERE locktype = 'advisory' HAVING count(*) > 0), \
     (SELECT 'prepared=' || string_agg(name, ',') FROM pg_prepared_statements WHERE from_sql), \
@@ -53,7 +54,7 @@ const TEXTS: &[&str] = &[
     "CREATE SEQUENCE pg_temp.s",
     "CREATE VIEW pg_temp.v AS SELECT 1",
     "CREATE TEMP VIEW v AS SELECT 1",
-    "CREATE OPERATOR pg_temp.+++ (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl)",
+    "CREATE OPERATOR pg_temp.@@@ (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl)",
     "CREATE AGGREGATE pg_temp.agg (int) (SFUNC = int4pl, STYPE = int)",
     "CREATE COLLATION pg_temp.c FROM \"C\"",
     "CREATE TEXT SEARCH CONFIGURATION pg_temp.c (COPY = simple)",

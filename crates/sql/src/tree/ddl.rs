@@ -3,7 +3,7 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
-use super::reader::{Reader, is_temporary, is_temporary_schema, joined};
+use super::reader::{Reader, may_be_temporary, may_be_temporary_schema, parts};
 use super::walk::Part;
 use super::{Masked, Single};
 use crate::{Kind, Relation, SessionState};
@@ -93,7 +93,7 @@ pub(super) fn read(node: &NodeEnum, reader: &mut Reader<'_>) -> Single {
 fn write(relation: Option<&pb::RangeVar>, creates: bool, reader: &mut Reader<'_>) {
     let Some(relation) = relation else { return };
     reader.found.write(relation);
-    if creates && is_temporary(relation) {
+    if creates && may_be_temporary(relation) {
         reader.found.session.leave(SessionState::TEMPORARY);
     }
 }
@@ -228,7 +228,7 @@ fn runs_expressions(node: &NodeEnum, reader: &mut Reader<'_>) {
     }
 }
 
-/// Functions, types and other objects can be created in the session's temporary schema.
+/// Functions, types and other objects can be created in the session's temporary schema, too.
 fn temporary_objects(node: &NodeEnum, reader: &mut Reader<'_>) {
     let names: &[pb::Node] = match node {
         NodeEnum::CreateFunctionStmt(statement) => &statement.funcname,
@@ -237,20 +237,22 @@ fn temporary_objects(node: &NodeEnum, reader: &mut Reader<'_>) {
         NodeEnum::CreateDomainStmt(statement) => &statement.domainname,
         NodeEnum::DefineStmt(statement) => &statement.defnames,
         NodeEnum::CreateOpClassStmt(statement) => &statement.opclassname,
+        NodeEnum::CreateOpFamilyStmt(statement) => &statement.opfamilyname,
+        NodeEnum::CreateStatsStmt(statement) => &statement.defnames,
         NodeEnum::CreateConversionStmt(statement) => &statement.conversion_name,
         NodeEnum::CompositeTypeStmt(statement) => {
-            if statement.typevar.as_ref().is_some_and(is_temporary) {
+            if statement.typevar.as_ref().is_some_and(may_be_temporary) {
                 reader.found.session.leave(SessionState::TEMPORARY);
             }
             return;
         }
         _ => return,
     };
-    let name = joined(names);
-    if name
-        .split_once('.')
-        .is_some_and(|(schema, _)| is_temporary_schema(schema))
-    {
+    let schema = match *parts(names) {
+        [.., schema, _] => schema,
+        _ => "",
+    };
+    if may_be_temporary_schema(schema) {
         reader.found.session.leave(SessionState::TEMPORARY);
     }
 }

@@ -58,12 +58,14 @@ fn name(relation: &pb::RangeVar) -> Relation {
 }
 
 /// True when the relation is in the session's own temporary schema.
-pub(super) fn is_temporary(relation: &pb::RangeVar) -> bool {
-    relation.relpersistence == "t" || is_temporary_schema(&relation.schemaname)
+/// Whether what is created under this name may be temporary. Where no schema is named, the search path decides, and nobody knows
+/// what roles, databases and functions make of that.
+pub(super) fn may_be_temporary(relation: &pb::RangeVar) -> bool {
+    relation.relpersistence == "t" || may_be_temporary_schema(&relation.schemaname)
 }
 
-pub(super) fn is_temporary_schema(schema: &str) -> bool {
-    schema == "pg_temp" || schema.starts_with("pg_temp_")
+pub(super) fn may_be_temporary_schema(schema: &str) -> bool {
+    matches!(schema, "" | "pg_temp") || schema.starts_with("pg_temp_")
 }
 
 impl<'a> Reader<'a> {
@@ -160,10 +162,6 @@ impl<'a> Reader<'a> {
             CallEffect::Sets => {
                 let is_local = arguments.get(2).is_some_and(functions::is_true);
                 session.change(functions::setting_name(arguments), false, is_local);
-                let value = arguments.get(1).and_then(functions::text);
-                if value.is_some_and(|value| value.contains("pg_temp")) {
-                    session.leave(SessionState::TEMPORARY);
-                }
             }
             CallEffect::SetsThis(name) => session.change(SettingName::named(name), false, false),
         }
@@ -235,7 +233,7 @@ impl Part for pb::IntoClause {
     fn read(&self, reader: &mut Reader<'_>) {
         let Some(relation) = &self.rel else { return };
         reader.found.write(relation);
-        if is_temporary(relation) && self.on_commit() != pb::OnCommitAction::OncommitDrop {
+        if may_be_temporary(relation) && self.on_commit() != pb::OnCommitAction::OncommitDrop {
             reader.found.session.leave(SessionState::TEMPORARY);
         }
     }
@@ -327,12 +325,8 @@ impl Part for pb::MergeStmt {
     }
 }
 
-/// A name of several parts, with dots.
-pub(super) fn joined(name: &[pb::Node]) -> String {
-    parts(name).join(".")
-}
-
-fn parts(name: &[pb::Node]) -> Vec<&str> {
+/// The parts of a name.
+pub(super) fn parts(name: &[pb::Node]) -> Vec<&str> {
     name.iter()
         .filter_map(|part| match &part.node {
             Some(NodeEnum::String(part)) => Some(part.sval.as_str()),

@@ -3,7 +3,6 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
-use super::functions;
 use super::reader::Reader;
 use super::walk::Part;
 use super::{Masked, Single, read_statement};
@@ -260,11 +259,6 @@ fn variable(statement: &pb::VariableSetStmt, reader: &mut Reader<'_>) -> &'stati
                 session.change(SettingName::named("role"), is_reset, is_local);
             }
             session.change(SettingName::named(name), is_reset, is_local);
-            let mut values = statement.args.iter().filter_map(functions::text);
-            if name == "search_path" && values.any(|value| value.contains("pg_temp")) {
-                // What is created from here on may be temporary, and does not say so.
-                session.leave(SessionState::TEMPORARY);
-            }
         }
     }
     match kind {
