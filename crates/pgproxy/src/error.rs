@@ -304,6 +304,13 @@ impl Refusal {
         self.hint("The session ends with its transaction: connect again.")
     }
 
+    /// The same for one that was refused a BEGIN: what comes next would not be part of a transaction.
+    pub(crate) fn begins_nothing(self) -> Self {
+        let detail = self.0.detail.clone().unwrap_or_default();
+        let ends = "The session ends, since what follows was to be one transaction: connect again.";
+        self.detail(format!("{detail} {ends}").trim_start())
+    }
+
     /// For a client that did not wait for the answer to what was refused.
     pub(crate) fn sent_ahead() -> Self {
         Self::new(

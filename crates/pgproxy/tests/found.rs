@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use paceline_testkit::{RawPg, frame};
-use support::{Rig, sqlstates, tags};
+use paceline_testkit::{RawPg, frame, wait_until};
+use support::{PATIENCE, POOLED, Rig, sqlstates, tags};
 
 /// An error skips what follows: a Parse of the unnamed statement that was skipped has not replaced the one before.
 #[test]
@@ -74,6 +74,17 @@ fn clients_with_settings_of_their_own_get_to_work_in_a_queue() {
     );
 }
 
+/// The messages that run a statement, by the simple and by the extended protocol.
+fn both(sql: &str) -> [Vec<u8>; 2] {
+    let extended = [
+        frame::parse("", sql, &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ];
+    [frame::query(sql), extended.concat()]
+}
+
 /// A BEGIN that got no server connection was refused, and what the client had sent behind it ran on the next one that was free, each
 /// statement as a transaction of its own.
 #[test]
@@ -83,49 +94,90 @@ fn what_is_sent_behind_a_refused_begin_does_not_run() {
         config.wait_timeout = Duration::from_millis(500);
     });
     rig.direct().query("CREATE TABLE behind (id int)");
-    let statements = ["BEGIN", "INSERT INTO behind VALUES (1)", "COMMIT"];
-    let simple = |sql: &&str| frame::query(sql);
-    let extended = |sql: &&str| {
-        [
-            frame::parse("", sql, &[]),
-            frame::bind("", "", &[]),
-            frame::execute("", 0),
-            frame::sync(),
-        ]
-        .concat()
-    };
-    let ahead: [Vec<Vec<u8>>; 2] = [
-        statements.iter().map(simple).collect(),
-        statements.iter().map(extended).collect(),
+    let by_name = [
+        frame::bind("", "begin", &[]),
+        frame::execute("", 0),
+        frame::sync(),
     ];
-    for messages in ahead {
-        let mut holder = rig.client();
-        holder.query("BEGIN");
-        let mut client = rig.client();
-        client.send(&messages.concat());
-        assert_eq!(client.read().sqlstate().as_deref(), Some("53300"));
-        holder.query("COMMIT");
-        let rest = client.rest();
-        assert_eq!(
-            (tags(&rest), sqlstates(&rest)),
-            ("ZE".into(), vec!["08006".into()])
-        );
-        assert_eq!(rig.direct().value("SELECT count(*) FROM behind"), "0");
+    let late = [
+        frame::parse("late", "SELECT 1", &[]),
+        both("BEGIN")[1].clone(),
+    ];
+    let [simple, extended] = both("BEGIN");
+    for (begin, answers) in [
+        (simple, "E"),
+        (extended, "E"),
+        (by_name.concat(), "E"),
+        (late.concat(), "EE"),
+        (frame::query("START TRANSACTION READ WRITE"), "E"),
+        (frame::query("INSERT INTO behind VALUES (0); BEGIN"), "E"),
+        (frame::query("SELEKT; BEGIN"), "E"),
+    ] {
+        for is_one_segment in [true, false] {
+            let mut holder = rig.client();
+            let mut client = rig.client();
+            client.send(&[frame::parse("begin", "BEGIN", &[]), frame::sync()].concat());
+            assert_eq!(tags(&client.read_until_ready()), "1Z");
+            holder.query("BEGIN");
+            let behind = [both("INSERT INTO behind VALUES (1)"), both("COMMIT")].concat();
+            let behind = behind.concat();
+            if is_one_segment {
+                client.send(&[&*begin, &behind].concat());
+            } else {
+                client.send(&begin);
+            }
+            rig.wait_for_queue(1);
+            rig.wait_for_queue(0);
+            if !is_one_segment {
+                // It was under way when the client was refused.
+                let _ = client.try_send(&behind);
+            }
+            holder.query("COMMIT");
+            let told = client.rest();
+            let codes = sqlstates(&told);
+            assert_eq!((&*tags(&told), &*codes[0]), (answers, "53300"), "{codes:?}");
+            assert_eq!(told.last().unwrap().field(b'S').as_deref(), Some("FATAL"));
+            assert_eq!(rig.direct().value("SELECT count(*) FROM behind"), "0");
+        }
     }
     rig.assert_nothing_leaked();
 }
 
-/// Who has waited for the answer goes on.
+/// The same when the connection was there, but got lost.
 #[test]
-fn a_refused_begin_alone_does_not_end_the_session() {
+fn what_is_sent_behind_a_begin_that_was_lost_does_not_run() {
+    let rig = Rig::start();
+    let mut direct = rig.direct();
+    direct.query("CREATE TABLE behind (id int)");
+    let mut client = rig.client();
+    client.send(&frame::query("BEGIN; SELECT pg_sleep(60)"));
+    let sleeper =
+        format!("FROM {POOLED} AND query LIKE 'BEGIN; SELECT pg_sleep%' AND state = 'active'");
+    wait_until(PATIENCE, || {
+        direct.value(&format!("SELECT count(*) {sleeper}")) == "1"
+    });
+    direct.query(&format!("SELECT pg_terminate_backend(pid) {sleeper}"));
+    let error = std::iter::repeat_with(|| client.read()).find(|frame| frame.tag == b'E');
+    assert_eq!(error.unwrap().sqlstate().as_deref(), Some("08006"));
+    let _ = client.try_send(&frame::query("INSERT INTO behind VALUES (1)"));
+    assert_eq!(tags(&client.rest()), "");
+    assert_eq!(direct.value("SELECT count(*) FROM behind"), "0");
+    rig.assert_nothing_leaked();
+}
+
+/// What is no part of a transaction is refused alone.
+#[test]
+fn a_refused_statement_does_not_end_the_session() {
     let rig = Rig::with(|config| {
         config.pool_size = 1;
         config.wait_timeout = Duration::from_millis(300);
     });
-    let mut holder = rig.client();
-    holder.query("BEGIN");
-    let mut client = rig.client();
-    assert_eq!(sqlstates(&client.query("BEGIN")), ["53300"]);
-    holder.query("COMMIT");
-    assert_eq!(client.value("SELECT 1"), "1");
+    let (mut holder, mut client) = (rig.client(), rig.client());
+    for message in both("SELECT 1") {
+        holder.query("BEGIN");
+        client.send(&message);
+        assert_eq!(sqlstates(&client.read_until_ready()), ["53300"]);
+        holder.query("COMMIT");
+        assert_eq!(client.value("SELECT 1"), "1");
+    }
 }

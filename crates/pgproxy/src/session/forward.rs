@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
-use paceline_pgwire::frontend::{Execute, FLUSH, Parse, Query, SYNC};
-use paceline_pgwire::{Message, Wire};
+use paceline_pgwire::frontend::{Bind, Execute, FLUSH, Parse, Query, SYNC};
+use paceline_pgwire::{Message, Piece, Wire};
 use paceline_sql::{Kind, SessionEffect, SessionState, Shape, TransactionControl};
 
 use super::account::{Note, Run, Undo};
 use super::expect::{Asked, Fate};
 use super::read::Taken;
-use super::understand::{INLINE_BYTES_MAX, Text};
+use super::understand::{INLINE_BYTES_MAX, Text, meaning};
 use super::{BodyTo, Copy, End, Session, Stall};
 use crate::error::Refusal;
 use crate::server::{NameBuf, Reset};
@@ -28,10 +28,13 @@ impl Session {
         if let Some(stall) = self.must_learn(&text) {
             return Ok(Some(stall));
         }
-        if let Some(stall) = self.need_server(b'Q') {
-            return stall;
-        }
         let statement = self.meaning(&text);
+        if let Some(taken) = self.need_server_to_run(b'Q', &statement.shape) {
+            if matches!(taken, Ok(Some(_))) {
+                self.rare().learnt = Some(statement);
+            }
+            return taken;
+        }
         if !self.rides(&statement.shape) {
             return Ok(Some(Stall::Answers));
         }
@@ -254,12 +257,72 @@ impl Session {
         Ok(None)
     }
 
-    /// As [`Session::need_server`], for a text that need not be looked at before: it comes again when there is a connection.
+    /// As [`Session::need_server`], for a text that need not be looked at before: it comes again when there is a connection, or when
+    /// it is refused.
     pub(super) fn need_server_for(&mut self, tag: u8, text: &[u8]) -> Option<Taken> {
-        if text.len() > INLINE_BYTES_MAX {
+        if text.len() > INLINE_BYTES_MAX || self.denied.is_some() {
             return None;
         }
         self.need_server(tag)
+    }
+
+    /// As [`Session::need_server`], for what may begin a transaction.
+    pub(super) fn need_server_to_run(&mut self, tag: u8, shape: &Shape) -> Option<Taken> {
+        if self.server.is_none()
+            && may_begin(shape)
+            && let Some(refusal) = self.denied.take()
+        {
+            return Some(Err(End::Told(refusal.begins_nothing())));
+        }
+        self.need_server(tag)
+    }
+
+    /// As [`Session::need_server`], for a Bind.
+    pub(super) fn need_server_to_bind(&mut self, body: &[u8]) -> Option<Taken> {
+        if self.server.is_none()
+            && self.denied.is_some()
+            && let Ok(bind) = Bind::parse(body)
+            && self.may_begin_by_name(bind.statement)
+            && let Some(refusal) = self.denied.take()
+        {
+            return Some(Err(End::Told(refusal.begins_nothing())));
+        }
+        self.need_server(b'B')
+    }
+
+    /// A message that is skipped, since the batch was refused: the batch may have been to begin a transaction.
+    pub(super) fn heed_skipped(&mut self, piece: &Piece<'_>) -> Result<(), End> {
+        let (None, Piece::Message(message)) = (&self.server, piece) else {
+            return Ok(());
+        };
+        let begins = match message.tag() {
+            b'P' => {
+                let text = Parse::parse(message.body()).map_err(malformed)?.text;
+                let is_inline = text.len() <= INLINE_BYTES_MAX;
+                let shapes = &self.worker.proxy.shapes;
+                is_inline && may_begin(&meaning(shapes, &Text::new(text)).shape)
+            }
+            b'B' => {
+                let name = Bind::parse(message.body()).map_err(malformed)?.statement;
+                self.may_begin_by_name(name)
+            }
+            _ => false,
+        };
+        if begins {
+            return Err(End::Told(Refusal::sent_ahead()));
+        }
+        Ok(())
+    }
+
+    /// Whether a statement that the client has prepared may begin a transaction.
+    pub(super) fn may_begin_by_name(&self, name: &[u8]) -> bool {
+        let statements = &self.client.statements;
+        let prepared = if name.is_empty() {
+            statements.unnamed.as_ref()
+        } else {
+            statements.get(name)
+        };
+        prepared.is_some_and(|prepared| may_begin(&prepared.statement.shape))
     }
 
     /// `None` when there is a server connection. When none can be had, the message is answered with the reason.
@@ -302,6 +365,16 @@ impl Session {
             .is_some_and(|facts| facts.is_unknown || facts.takes.meets(SessionState::PREPARED));
         self.is_held = drops || matches!(kind, Kind::Copy | Kind::Unknown);
         self.is_held
+    }
+}
+
+/// Whether what comes behind it may belong to a transaction that it begins.
+pub(super) fn may_begin(shape: &Shape) -> bool {
+    match shape.kind {
+        // What the parser refuses may be anything.
+        Kind::Unknown => shape.transaction.is_some() || *shape.summary == *"UNKNOWN",
+        Kind::Several => shape.transaction.is_some(),
+        _ => shape.transaction == Some(TransactionControl::Begin),
     }
 }
 

@@ -34,6 +34,15 @@ impl Session {
         {
             return Ok(Some(stall));
         }
+        if self.server.is_none() && self.denied.is_some() {
+            let statement = match &known {
+                Some(prepared) => prepared.statement.clone(),
+                None => self.meaning(&text),
+            };
+            if let Some(taken) = self.need_server_to_run(b'P', &statement.shape) {
+                return taken;
+            }
+        }
         if let Some(stall) = self.need_server(b'P') {
             return stall;
         }
@@ -99,7 +108,7 @@ impl Session {
 
     /// A Bind, or its first part.
     pub(super) fn bind(&mut self, body: &[u8], missing: u32) -> Taken {
-        if let Some(stall) = self.need_server(b'B') {
+        if let Some(stall) = self.need_server_to_bind(body) {
             return stall;
         }
         let bind = match Bind::parse(body) {

@@ -95,6 +95,7 @@ impl Session {
         // While the server skips, so do we. It would end at Terminate too.
         if self.skips() && !matches!(piece.tag(), b'S' | b'X') {
             self.body_to = BodyTo::Nowhere;
+            self.heed_skipped(&piece)?;
             return Ok(None);
         }
         match piece {
