@@ -196,6 +196,55 @@ fn a_changed_result_is_prepared_again_unseen() {
     rig.assert_held(0);
 }
 
+/// A client that prepares a text which the server connection knows since before the table was changed.
+#[test]
+fn a_text_that_is_new_to_its_client_is_described_as_it_is_now() {
+    let rig = start();
+    let (mut one, mut direct) = (rig.client(), rig.direct());
+    direct.query("CREATE TABLE t AS SELECT 1 AS a");
+    let text = "SELECT * FROM t";
+    let parsed = |name| [frame::parse(name, text, &[]), frame::describe(b'S', name)].concat();
+    one.send(&[parsed("s"), frame::sync()].concat());
+    assert_eq!(tags(&one.read_until_ready()), "1tTZ");
+    let batches = [
+        vec![[parsed("s"), frame::sync()].concat()],
+        vec![[parsed("s"), execute_named("s"), frame::sync()].concat()],
+        // As asyncpg does.
+        vec![[parsed("s"), frame::flush()].concat(), frame::sync()],
+        vec![parsed("s"), frame::sync()],
+    ];
+    for (number, segments) in batches.iter().enumerate() {
+        direct.query(&format!("ALTER TABLE t ADD b{number} int"));
+        let columns = u8::try_from(number).unwrap() + 2;
+        let mut other = rig.client();
+        let expected = if number == 1 { "1tT2DCZ" } else { "1tTZ" };
+        let mut frames = Vec::new();
+        for segment in segments {
+            other.send(segment);
+            if segments.len() > 1 && segment != &frame::sync() {
+                // Until the rest is sent, nothing more may come.
+                let described = if number == 2 { 3 } else { 1 };
+                frames.extend((0..described).map(|_| other.read()));
+            }
+        }
+        frames.extend(other.read_until_ready());
+        assert_eq!(tags(&frames), expected, "{:?}", sqlstates(&frames));
+        let rows = frames.iter().find(|frame| frame.tag == b'T').unwrap();
+        assert_eq!(rows.body[1], columns);
+        other.query("BEGIN");
+        let used = [execute_named("s"), frame::sync()].concat();
+        other.send(&used);
+        assert_eq!(tags(&other.read_until_ready()), "2DCZ");
+        other.query("ROLLBACK");
+    }
+    assert_eq!(rig.pool().connects_total, 1);
+    rig.assert_held(0);
+}
+
+fn execute_named(name: &str) -> Vec<u8> {
+    [frame::bind("", name, &[]), frame::execute("", 0)].concat()
+}
+
 /// asyncpg and pgjdbc do so: they ask for no description where they have one.
 #[test]
 fn rows_are_not_sent_to_who_knows_another_description() {

@@ -8,7 +8,7 @@ use paceline_journal::{
     ConnectionId, Execution, Journal, Payer, StatementEnd, StatementStart, TraceParent,
 };
 use paceline_pgwire::SqlState;
-use paceline_sql::Statement;
+use paceline_sql::{Shape, Statement};
 
 use super::Session;
 use super::expect::{Expect, Remembered};
@@ -109,6 +109,14 @@ impl Run {
         }
     }
 
+    /// What is executed.
+    pub(super) fn shape(&self) -> Option<&Shape> {
+        match &self.state {
+            RunState::None => None,
+            RunState::Due(due) | RunState::Runs { due, .. } => Some(&due.statement.shape),
+        }
+    }
+
     /// Its answer is complete, or will never come because of an error. What has not begun never ran.
     pub(crate) fn finish(&mut self, sqlstate: Option<SqlState>) -> Option<Ran> {
         let RunState::Runs {
@@ -195,13 +203,17 @@ pub(super) enum UndoClient {
 pub(super) enum Purpose {
     #[default]
     Client,
-    /// To bring the settings in line.
+    /// To bring the settings in line, in several steps.
+    SettingUp,
+    /// The last of these.
     SetUp,
     /// To know to what the connection listens.
     Channels,
     /// To make it listen to nothing more.
     Unlisten,
-    /// To make the session as new.
+    /// To make the session as new, in several steps.
+    Resetting,
+    /// The last of these.
     Reset,
     /// To find out what has become of the session.
     Survey,

@@ -7,10 +7,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use paceline_pgwire::Wire;
+use paceline_pgwire::frontend::{Bind, Execute, Parse};
 use tokio::time::sleep;
 
-use super::account::Purpose;
+use super::account::{Note, Purpose};
+use super::expect::{Asked, Fate};
 use super::release::FAREWELL;
+use super::retry::BatchState;
 use super::{End, Session};
 use crate::buffer::BACKLOG_BYTES;
 use crate::databases::{Outcome, Target};
@@ -21,6 +25,9 @@ use crate::server::Opened;
 impl Session {
     /// Takes a connection that is there. Otherwise what is left to be done for one, which takes time.
     pub(super) fn try_check_out(&mut self) -> Option<Grant<Opened>> {
+        if let Some(place) = self.rare.as_mut().and_then(|rare| rare.place.take()) {
+            return Some(Grant::Open(place));
+        }
         let pool = &self.client.target.pool;
         match pool.check_out(self.worker.index, self.client.settings.id) {
             Grant::Connection(lease) => self.take_lease(lease),
@@ -277,16 +284,44 @@ impl Session {
     }
 
     /// Gives the connection the client's settings where they differ, in the same write as the client's first batch or query; nothing
-    /// more is sent before that has succeeded.
+    /// more is sent before that has succeeded. Where even the BEGIN fails, all up to a Sync is skipped; where the rest does, the block
+    /// is failed. Either way nothing that the client has sent behind it is run.
     pub(super) fn bring_in_line(&mut self) {
         let Some(server) = &mut self.server else {
             return;
         };
-        if let Some(sql) = self.client.settings.statement_from(&server.settings) {
-            (self.is_setting_up, self.may_ride) = (true, true);
-            // When it fails, the block stays open and failed, and nothing that the client has sent behind it is run.
-            let sql = format!("BEGIN;{sql}COMMIT");
-            self.send_internal(sql.as_bytes(), Purpose::SetUp);
+        let Some(sql) = self.client.settings.statement_from(&server.settings) else {
+            return;
+        };
+        (self.is_setting_up, self.may_ride) = (true, true);
+        if self.batch_state != BatchState::Again {
+            self.batch_state = BatchState::Awaited;
         }
+        // What the former client has made the default could have it wait for other transactions.
+        let text = b"BEGIN ISOLATION LEVEL READ COMMITTED";
+        let out = server.outbox.buf();
+        let (types, rest) = (Parse::NO_TYPES, Bind::NO_PARAMETERS);
+        let (statement, portal, rows_max) = (b"".as_slice(), b"".as_slice(), 0);
+        Parse {
+            statement,
+            text,
+            types,
+        }
+        .write(out);
+        Bind {
+            portal,
+            statement,
+            rest,
+        }
+        .write(out);
+        Execute { portal, rows_max }.write(out);
+        for asked in [Asked::Parse, Asked::Bind, Asked::Execute] {
+            let note = Note {
+                purpose: Purpose::SettingUp,
+                ..Note::default()
+            };
+            server.expect.push(asked, Fate::SwallowAll, note);
+        }
+        self.send_internal(format!("{sql};COMMIT").as_bytes(), Purpose::SetUp);
     }
 }

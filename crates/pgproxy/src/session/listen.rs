@@ -13,6 +13,7 @@ use paceline_sql::SessionState;
 use tokio::time::{Sleep, sleep};
 
 use super::account::Purpose;
+use super::state::AT_ONCE;
 use super::{End, Session};
 use crate::error::Refusal;
 use crate::notify::{CHANNELS_MAX, Subscriptions};
@@ -149,8 +150,8 @@ impl Session {
             return false;
         }
         self.listening.set_adoption(Adoption::Asked(Vec::new()));
-        let text = b"SELECT pg_catalog.pg_listening_channels()";
-        self.send_internal(text, Purpose::Channels);
+        let text = format!("{AT_ONCE}SELECT pg_catalog.pg_listening_channels()");
+        self.send_internal(text.as_bytes(), Purpose::Channels);
         true
     }
 

@@ -76,7 +76,7 @@ use crate::client::{Client, Portals, StatementId};
 use crate::config::Pooling;
 use crate::databases::Sums;
 use crate::error::Refusal;
-use crate::pool::{Grant, Lease};
+use crate::pool::{Grant, Lease, Place};
 use crate::server::Opened;
 use crate::worker::{Parcel, Seat, Worker};
 
@@ -142,9 +142,11 @@ pub(crate) struct Session {
 struct Rare {
     /// The trace comments of this batch, by the statement that bore them.
     traces: Vec<(StatementId, TraceParent)>,
-    /// Why the server connection could not be brought in line.
-    misfit: Option<Refusal>,
-    /// What the server said when that has failed, or another of our own statements.
+    /// For a new server connection, in the place of one that could not be brought in line.
+    place: Option<Place<Opened>>,
+    /// The client has been told the parameters of the statement that is described again.
+    knows_parameters: bool,
+    /// What the server said when a statement of our own has failed.
     internal_error: Option<(SqlState, String)>,
     /// What a huge text means, found out elsewhere.
     learnt: Option<Statement>,
@@ -342,11 +344,16 @@ impl Session {
             End::Told(refusal) => refusal,
             End::Gone | End::Moved(_) => Refusal::server_lost(None),
         };
-        if let Some(next) = self.try_check_out() {
-            self.check_out(next).await.map_err(gone)?;
-        }
-        while self.is_setting_up {
-            self.wait(false).await.map_err(gone)?;
+        loop {
+            if let Some(next) = self.try_check_out() {
+                self.check_out(next).await.map_err(gone)?;
+            }
+            while self.is_setting_up {
+                self.wait(false).await.map_err(gone)?;
+            }
+            if self.rare.as_ref().is_none_or(|rare| rare.place.is_none()) {
+                break;
+            }
         }
         match self.denied.take() {
             Some(refusal) => Err(refusal),

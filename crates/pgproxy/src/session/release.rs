@@ -5,18 +5,24 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use paceline_pgwire::Wire;
 use paceline_pgwire::backend::{ParameterStatus, ReadyForQuery, TransactionStatus};
+use paceline_pgwire::{ErrorFields, SqlState, Wire};
 use paceline_sql::SessionState;
 use tokio::time::{sleep, timeout};
 
 use super::account::{Note, Purpose};
 use super::expect::{Asked, Entry, Fate};
-use super::stream::{Lost, undo};
+use super::forward::may_begin;
+use super::retry::BatchState;
+use super::stream::{Lost, Misfit, undo};
 use super::{Copy, End, Session};
 use crate::error::Refusal;
 use crate::pool::Lease;
 use crate::server::{Opened, Reset, Status};
+use crate::settings::Settings;
+
+/// `invalid_parameter_value`.
+const INVALID_PARAMETER_VALUE: SqlState = SqlState(*b"22023");
 
 /// How long answers are still passed on to a client that has closed its side or said goodbye, and how long a last word may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
@@ -155,24 +161,39 @@ impl Session {
         self.server.take()
     }
 
-    /// The settings are in line, or cannot be.
+    /// The settings are in line.
     pub(super) fn set_up_done(&mut self) {
-        let error = self.take_internal_error();
         let Some(server) = &mut self.server else {
             return;
         };
-        match error {
-            None => {
-                self.is_setting_up = false;
-                let (target, settings) = (&self.client.target, &self.client.settings);
-                server.settings = Arc::clone(settings);
-                if target.statuses(settings).is_none() {
-                    target.remember_statuses(settings, &server.reported);
-                }
-            }
-            Some((sqlstate, words)) => {
-                self.rare().misfit = Some(Refusal::settings_refused(sqlstate, &words));
-            }
+        self.is_setting_up = false;
+        if self.batch_state == BatchState::Awaited {
+            self.batch_state = BatchState::Off;
+        }
+        let (target, settings) = (&self.client.target, &self.client.settings);
+        server.settings = Arc::clone(settings);
+        if target.statuses(settings).is_none() {
+            target.remember_statuses(settings, &server.reported);
+        }
+    }
+
+    /// The settings cannot be brought in line. That may be due to what others have done to the connection: a `statement_timeout`
+    /// (others come to their end with what sets them), and `temp_buffers`, which are fixed once a temporary table was used.
+    pub(super) fn misfit(&self, fields: &ErrorFields<'_>) -> Misfit {
+        let sqlstate = fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR);
+        let words = String::from_utf8_lossy(fields.message().unwrap_or_default());
+        let buffers = |settings: &Settings| settings.get("temp_buffers").map(str::to_owned);
+        let is_of_others = match sqlstate {
+            SqlState::QUERY_CANCELED => true,
+            INVALID_PARAMETER_VALUE => self
+                .server
+                .as_ref()
+                .is_some_and(|server| buffers(&server.settings) != buffers(&self.client.settings)),
+            _ => false,
+        };
+        Misfit {
+            refusal: Refusal::settings_refused(sqlstate, &words),
+            is_of_others,
         }
     }
 
@@ -204,11 +225,15 @@ impl Session {
             return Ok(());
         };
         lease.condemn();
-        self.client.cancelable.detach();
-        let is_misfit = lost.misfit.is_some();
-        let refusal = lost
-            .misfit
-            .unwrap_or_else(|| Refusal::server_lost(lost.words.as_deref()));
+        let was_cancelled = self.client.cancelable.detach();
+        let (is_misfit, is_of_others) = match &lost.misfit {
+            Some(misfit) => (true, misfit.is_of_others),
+            None => (false, false),
+        };
+        let refusal = match lost.misfit {
+            Some(misfit) => misfit.refusal,
+            None => Refusal::server_lost(lost.words.as_deref()),
+        };
         let in_message = lease.reader.missing() > 0 && self.answer_to == super::BodyTo::Peer;
         let is_over = in_message
             || self.copy != Copy::No
@@ -217,10 +242,18 @@ impl Session {
             // What has been SET, and answered, would be lost in silence.
             || self.doings.is_some()
             || lease.status != Status::Idle
-            || self.has_sent_ahead(&lease);
+            || self.has_sent_ahead(&lease)
+            || lease.expect.iter_mut().any(|entry| {
+                let shape = entry.note.run.shape();
+                shape.is_some_and(may_begin)
+            });
         // Nothing has run. But a client that has set what cannot be set again would never get on.
         let has_set = self.client.settings.id != self.client.startup.id;
-        let is_over = if is_misfit { has_set } else { is_over };
+        let is_over = if is_misfit {
+            lease.is_pinned() || has_set && !is_of_others
+        } else {
+            is_over
+        };
         let was_skipping = lease.expect.is_skipping();
         let was_busy = lease.status != Status::Idle || lease.is_unsynced;
         let was_setting_up = self.is_setting_up;
@@ -229,8 +262,13 @@ impl Session {
             let undoing = std::mem::take(&mut entry.note.undo);
             undo(undoing, &mut lease, &mut self.client.statements);
         }
-        drop(lease);
         self.forget_connection();
+        if is_of_others && !was_cancelled && !lease.is_pinned() && self.take_back(&due) {
+            self.rare().place = Some(lease.into_place());
+            return Ok(());
+        }
+        drop(lease);
+        self.knows_parameters();
         self.stop_passing();
         if is_over {
             return Err(if in_message {

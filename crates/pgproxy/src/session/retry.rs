@@ -1,10 +1,14 @@
 //! What fails because a statement was planned for a table that is no more, or was dropped behind our back, is sent again: the
 //! statement is prepared anew then. Only outside of a transaction, when nothing of the batch has been answered yet.
 
+use std::collections::VecDeque;
+
+use paceline_pgwire::frontend::SYNC;
 use paceline_pgwire::{ErrorFields, Piece, SqlState};
 
 use super::Session;
-use super::expect::{Asked, Fate};
+use super::account::Note;
+use super::expect::{Asked, Entry, Fate};
 use crate::server::Status;
 
 /// Larger batches are not kept.
@@ -17,6 +21,8 @@ const REVALIDATES: &[u8] = b"RevalidateCachedQuery";
 pub(super) enum BatchState {
     /// None is.
     Off,
+    /// The next one is to be kept: it is sent behind what brings the settings in line.
+    Awaited,
     /// Its messages are being kept.
     Open,
     /// It is there up to its Sync.
@@ -26,20 +32,25 @@ pub(super) enum BatchState {
 }
 
 impl Session {
-    /// Whether a message of the client's begins a batch that is worth being kept: one that executes what is prepared.
+    /// Whether a message of the client's begins a batch that is worth being kept: one that executes or describes what is prepared.
     pub(super) fn begins_batch(&self, piece: &Piece<'_>) -> bool {
-        let is_bind = matches!(piece, Piece::Message(message) if message.tag() == b'B');
-        is_bind
-            && self.batch_state != BatchState::Again
-            && self
+        let Piece::Message(message) = piece else {
+            return false;
+        };
+        match self.batch_state {
+            BatchState::Again => false,
+            BatchState::Awaited => true,
+            _ if self.is_setting_up || !matches!(message.tag(), b'B' | b'D') => false,
+            _ => self
                 .server
                 .as_ref()
-                .is_none_or(|server| !server.is_unsynced && server.expect.batches_due() == 0)
+                .is_none_or(|server| !server.is_unsynced && server.expect.batches_due() == 0),
+        }
     }
 
     /// Keeps a message that was dealt with.
     pub(super) fn record(&mut self, begins: bool, frame: &[u8]) {
-        let is_end = frame.first() == Some(&b'S');
+        let is_end = matches!(frame.first(), Some(b'S' | b'Q' | b'F'));
         match self.batch_state {
             BatchState::Again if is_end => self.batch_state = BatchState::Off,
             BatchState::Again => {}
@@ -47,12 +58,16 @@ impl Session {
                 self.batch.borrow(&self.worker.spares);
                 self.batch.clear();
                 self.batch.put(frame);
-                self.batch_state = BatchState::Open;
+                self.batch_state = if is_end {
+                    BatchState::Whole
+                } else {
+                    BatchState::Open
+                };
             }
             BatchState::Open => {
                 let tag = frame.first().copied().unwrap_or_default();
                 let fits = self.batch.len() + frame.len() <= BATCH_BYTES_MAX;
-                if fits && b"BDEPCS".contains(&tag) {
+                if fits && b"BDEPCHS".contains(&tag) {
                     self.batch.put(frame);
                     if is_end {
                         self.batch_state = BatchState::Whole;
@@ -62,7 +77,7 @@ impl Session {
                 }
             }
             // More has been sent behind it.
-            BatchState::Whole => self.batch_state = BatchState::Off,
+            BatchState::Whole | BatchState::Awaited => self.batch_state = BatchState::Off,
             BatchState::Off => {}
         }
         if self.batch_state == BatchState::Off {
@@ -72,7 +87,8 @@ impl Session {
 
     /// The client has got an answer: what was answered is not sent again.
     pub(super) fn is_being_answered(&mut self, tag: u8) {
-        if !matches!(tag, b'N' | b'A' | b'S') && self.batch_state != BatchState::Again {
+        // Parameters say nothing about rows.
+        if !matches!(tag, b'N' | b'A' | b'S' | b't') && self.batch_state != BatchState::Again {
             self.batch_state = BatchState::Off;
             self.batch.clear();
         }
@@ -91,27 +107,64 @@ impl Session {
             Some(SqlState::INVALID_SQL_STATEMENT_NAME) => true,
             _ => false,
         };
+        // The client may not have sent its Sync yet.
+        let batches = match self.batch_state {
+            BatchState::Open => 0,
+            BatchState::Whole => 1,
+            _ => return false,
+        };
         is_curable
-            && self.batch_state == BatchState::Whole
             && server.status == Status::Idle
-            && server.expect.batches_due() == 1
+            && server.expect.batches_due() == batches
             && server.expect.head().is_some_and(|head| {
-                head.asked == Asked::Bind
+                matches!(head.asked, Asked::Bind | Asked::DescribeStatement)
                     && matches!(head.note.undo, super::account::Undo::Bound(_))
             })
             && self.client.reader.missing() == 0
     }
 
-    /// The batch has failed and is forgotten but for its Sync: back to the client's messages with it.
+    /// The batch has failed and is forgotten but for its Sync, if that was sent: back to the client's messages with it.
     pub(super) fn retry(&mut self) {
-        let Some(sync) = self.server.as_mut().and_then(|server| server.expect.head()) else {
+        let Some(server) = &mut self.server else {
             return;
         };
-        debug_assert_eq!(sync.asked, Asked::Sync, "it was sent, and is the last");
-        sync.fate = Fate::SwallowAll;
-        if let Some(server) = &mut self.server {
-            server.expect.recount();
+        match server.expect.head() {
+            Some(sync) => {
+                debug_assert_eq!(sync.asked, Asked::Sync, "it was sent, and is the last");
+                sync.fate = Fate::SwallowAll;
+                server.expect.recount();
+            }
+            None => {
+                server.outbox.put(SYNC);
+                server.is_unsynced = false;
+                let note = Note::default();
+                server.expect.push(Asked::Sync, Fate::SwallowAll, note);
+            }
         }
+        // That came before the error.
+        self.rare().knows_parameters = self.batch.buf().first() == Some(&b'D');
+        self.put_back();
+    }
+
+    /// Whether the client has been told the parameters of the statement that it asks for.
+    pub(super) fn knows_parameters(&mut self) -> bool {
+        let rare = self.rare.as_mut();
+        rare.is_some_and(|rare| std::mem::take(&mut rare.knows_parameters))
+    }
+
+    /// What the client has sent behind that which could not bring its settings in line goes back to its messages. Says whether all of
+    /// it was kept, if there is any.
+    pub(super) fn take_back(&mut self, due: &VecDeque<Entry<Note>>) -> bool {
+        let has_sent = due.iter().any(|entry| entry.fate != Fate::SwallowAll);
+        let is_kept = matches!(self.batch_state, BatchState::Open | BatchState::Whole);
+        if has_sent && is_kept && self.client.reader.missing() == 0 {
+            self.has_own_unnamed = false;
+            self.put_back();
+        }
+        !has_sent || self.batch_state == BatchState::Again
+    }
+
+    fn put_back(&mut self) {
         self.client.inbox.put_back(self.batch.buf());
         self.batch.clear();
         self.batch_state = BatchState::Again;

@@ -230,6 +230,7 @@ impl Session {
         match doings.question() {
             Some(sql) => {
                 self.is_surveying = true;
+                let sql = format!("{AT_ONCE}{sql}");
                 self.send_internal(sql.as_bytes(), Purpose::Survey);
                 true
             }
@@ -275,14 +276,6 @@ impl Session {
                 server.pinned() | doings.state | SessionState::SETTINGS,
             ),
         };
-        let makes_temporary = changes
-            .iter()
-            .any(|(name, value)| name == "search_path" && makes_temporary(value.as_deref()));
-        let state = if makes_temporary {
-            state | SessionState::SETTINGS
-        } else {
-            state
-        };
         let is_news = server.pin(state);
         if is_news && !std::mem::replace(&mut self.has_told_pin, true) {
             let client = self.client.id().0;
@@ -323,7 +316,7 @@ impl Session {
                     SettingName::Parameter(_) | SettingName::Computed => {}
                 }
             }
-            if let Some(sql) = startup.statement_for(&names, is_local) {
+            for sql in startup.statements_for(&names, is_local) {
                 self.send_behind(sql.as_bytes());
                 has_sent = true;
             }
@@ -376,13 +369,19 @@ impl Session {
 
     /// Makes the session as new.
     pub(super) fn reset(&mut self, reset: Reset) {
-        let text = match reset {
+        match reset {
             Reset::None => return,
-            Reset::Light => LIGHT_RESET,
-            Reset::Full => b"DISCARD ALL",
-        };
+            Reset::Light => {
+                let text = format!("{AT_ONCE}{LIGHT_RESET}");
+                self.send_internal(text.as_bytes(), Purpose::Reset);
+            }
+            Reset::Full => {
+                // It stands alone, and would wait as well.
+                self.send_internal(b"RESET ALL", Purpose::Resetting);
+                self.send_internal(b"DISCARD ALL", Purpose::Reset);
+            }
+        }
         self.is_resetting = true;
-        self.send_internal(text, Purpose::Reset);
     }
 
     /// A statement of our own, whose answer nobody sees.
@@ -400,9 +399,12 @@ impl Session {
     }
 }
 
+/// Stands before a statement of our own. Where the default is SERIALIZABLE READ ONLY DEFERRABLE, it would wait for the transactions
+/// of others.
+pub(super) const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
+
 /// What DISCARD ALL does, but for what is prepared.
-const LIGHT_RESET: &[u8] =
-    b"CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;UNLISTEN *;\
+const LIGHT_RESET: &str = "CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;UNLISTEN *;\
     SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;DISCARD SEQUENCES";
 
 impl Doings {
@@ -490,12 +492,6 @@ const HOLDS: [(SessionState, &str); 5] = [
         "SELECT 1 FROM pg_catalog.pg_listening_channels()",
     ),
 ];
-
-/// Whether whatever is created under this search path is temporary, though the statement does not say so.
-fn makes_temporary(search_path: Option<&str>) -> bool {
-    let first = search_path.and_then(|path| path.split(',').next());
-    first.is_some_and(|first| first.trim_matches([' ', '"']) == "pg_temp")
-}
 
 /// The values of a DataRow; `None` when one of them is not text as we read it.
 fn values(body: &[u8], is_utf8: bool) -> Option<Vec<Option<String>>> {

@@ -22,7 +22,14 @@ pub(super) struct Lost {
     /// What the server said before it went, or why we gave it up.
     pub(super) words: Option<String>,
     /// The connection was as it should be, but not for this client.
-    pub(super) misfit: Option<Refusal>,
+    pub(super) misfit: Option<Misfit>,
+}
+
+/// The connection could not be brought in line with the client's settings; nothing of the client's was run on it.
+pub(super) struct Misfit {
+    pub(super) refusal: Refusal,
+    /// Another connection may do.
+    pub(super) is_of_others: bool,
 }
 
 impl Session {
@@ -83,7 +90,8 @@ impl Session {
         };
         let mut retries = false;
         let (is_forwarded, step) = match tag {
-            b'N' => (!self.is_internal(), None),
+            // A statement of our own may say again what one of the client's has said.
+            b'N' => (!self.is_swallowed(), None),
             // They come between transactions, when it is our turn, too.
             b'A' => {
                 self.hear(bytes);
@@ -99,6 +107,12 @@ impl Session {
                     }
                 }
                 last_words(&fields)?;
+                if self.is_of_set_up() {
+                    return Err(Lost {
+                        words: None,
+                        misfit: Some(self.misfit(&fields)),
+                    });
+                }
                 let step = self.step(tag)?;
                 retries = step.fails && self.may_retry(&fields);
                 (self.error(&fields, &step) && !retries, Some(step))
@@ -108,6 +122,9 @@ impl Session {
                 (self.expected(tag, body, &step)?, Some(step))
             }
         };
+        // Whatever comes instead is the end of what was sent again.
+        let is_known = matches!(tag, b't' | b'E') && self.knows_parameters();
+        let is_forwarded = is_forwarded && !(is_known && tag == b't');
         self.answer_to = if is_forwarded {
             BodyTo::Peer
         } else {
@@ -128,13 +145,19 @@ impl Session {
             Some(Step { ends: true, .. }) => self.finish(),
             _ => {}
         }
-        match self.rare.as_mut().and_then(|rare| rare.misfit.take()) {
-            None => Ok(()),
-            misfit => Err(Lost {
-                words: None,
-                misfit,
-            }),
-        }
+        Ok(())
+    }
+
+    /// Whether nobody gets the answer that is due.
+    fn is_swallowed(&mut self) -> bool {
+        let head = self.server.as_mut().and_then(|server| server.expect.head());
+        head.is_some_and(|entry| matches!(entry.fate, Fate::Swallow | Fate::SwallowAll))
+    }
+
+    /// Whether the answer that is due is one to what brings the settings in line.
+    fn is_of_set_up(&mut self) -> bool {
+        let head = self.server.as_mut().and_then(|server| server.expect.head());
+        head.is_some_and(|entry| matches!(entry.note.purpose, Purpose::SettingUp | Purpose::SetUp))
     }
 
     /// Whether the answer that is due is one to a statement of our own that does not concern the client.
@@ -287,7 +310,7 @@ impl Session {
             }
         }
         match note.purpose {
-            Purpose::Client => {}
+            Purpose::Client | Purpose::SettingUp | Purpose::Resetting => {}
             Purpose::Survey => self.surveyed(),
             Purpose::Channels => self.channels_known(),
             Purpose::Unlisten => self.unlistened(),

@@ -10,7 +10,6 @@ mod startup;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Refusal;
@@ -20,6 +19,15 @@ pub(crate) use startup::CANNOT_BE_UNDONE;
 
 /// Different sets of settings that are remembered. Beyond it, those that no client uses are forgotten.
 const SETS_MAX: usize = 1024;
+/// Settings that one statement sets. Postgres takes 1,664 expressions in a list.
+const CALLS_MAX: usize = 1000;
+/// SET quotes each of their values.
+const LISTS: [&str; 4] = [
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "temp_tablespaces",
+];
 /// Who the session acts as. They decide who may set what, and whether these can be set back.
 const IDENTITY: [&str; 2] = ["session_authorization", "role"];
 
@@ -56,59 +64,70 @@ impl Settings {
         self.names().filter(|name| !IDENTITY.contains(name))
     }
 
-    /// The statement that leads from `from` to `self`, `None` when nothing differs. Whoever the session acts as may not be allowed
+    /// The statements that lead from `from` to `self`, `None` when nothing differs. Whoever the session acts as may not be allowed
     /// to change the rest: that is undone first and done last.
     pub(crate) fn statement_from(&self, from: &Settings) -> Option<String> {
         if self.id == from.id {
             return None;
         }
-        let mut sql = String::new();
         let acts = |settings: &Settings| IDENTITY.iter().any(|name| settings.get(name).is_some());
-        let was_acting = acts(from);
-        if was_acting {
-            sql.push_str("RESET SESSION AUTHORIZATION;RESET ROLE;");
-        }
         let is_plain = |name: &str| !IDENTITY.contains(&name);
-        for name in from.names().filter(|name| is_plain(name)) {
-            if self.get(name).is_none() {
-                let _ = write!(sql, "RESET {};", identifier(name));
-            }
+        let gone = from
+            .names()
+            .filter(|name| is_plain(name) && self.get(name).is_none())
+            .map(|name| call(name, None, false));
+        let changed = self.pairs.iter().filter(|(name, value)| {
+            is_plain(name) && from.get(name).is_none_or(|found| found != value)
+        });
+        let changed = changed.map(|(name, value)| call(name, Some(value), false));
+        let identity = IDENTITY.iter().filter_map(|name| {
+            let value = self.get(name)?;
+            Some(call(name, Some(value), false))
+        });
+        let calls: Vec<String> = gone.chain(changed).chain(identity).collect();
+        let mut statements = Vec::new();
+        if acts(from) {
+            statements.extend(["RESET SESSION AUTHORIZATION", "RESET ROLE"].map(str::to_owned));
         }
-        for (name, value) in self.pairs.iter().filter(|(name, _)| is_plain(name)) {
-            if from.get(name) != Some(value) {
-                sql.push_str(&set(name, value));
-            }
-        }
-        for name in IDENTITY {
-            if let Some(value) = self.get(name) {
-                sql.push_str(&set(name, value));
-            }
-        }
-        (!sql.is_empty()).then_some(sql)
+        let selects = calls
+            .chunks(CALLS_MAX)
+            .map(|calls| format!("SELECT {}", calls.join(", ")));
+        statements.extend(selects);
+        (!statements.is_empty()).then(|| statements.join(";"))
     }
 
-    /// One command that sets these of the settings, `None` when there are none.
-    pub(crate) fn statement_for(&self, names: &[&str], is_local: bool) -> Option<String> {
+    /// Commands that set these of the settings. They need no snapshot, so that a transaction can still be told its isolation.
+    pub(crate) fn statements_for(&self, names: &[&str], is_local: bool) -> Vec<String> {
         let mut names = names.to_vec();
         // The role goes with whoever the session acts as.
         names.sort_by_key(|name| IDENTITY.iter().position(|identity| identity == name));
-        let pairs = names
-            .iter()
-            .filter_map(|name| Some((name, self.get(name)?)));
-        let calls: Vec<String> = pairs
-            .map(|(name, value)| call(name, value, is_local))
-            .collect();
-        (!calls.is_empty()).then(|| format!("SELECT {}", calls.join(", ")))
+        names
+            .into_iter()
+            .filter_map(|name| Some(set(name, self.get(name)?, is_local)))
+            .collect()
     }
 }
 
-fn set(name: &str, value: &str) -> String {
-    format!("SELECT {};", call(name, value, false))
+fn set(name: &str, value: &str, is_local: bool) -> String {
+    let scope = if is_local { "LOCAL" } else { "SESSION" };
+    let values = if LISTS.contains(&name) {
+        let Some(values) = quote::identifiers(value) else {
+            return format!("SELECT {}", call(name, Some(value), is_local));
+        };
+        values.iter().map(|value| literal(value)).collect()
+    } else {
+        vec![literal(value)]
+    };
+    let (name, values) = (identifier(name), values.join(", "));
+    format!("SET {scope} {name} TO {values}")
 }
 
-/// Unlike SET, this takes lists as a startup packet does.
-fn call(name: &str, value: &str, is_local: bool) -> String {
-    let (name, value) = (literal(name), literal(value));
+/// Unlike SET, this takes lists as a startup packet does. No value resets it.
+fn call(name: &str, value: Option<&str>, is_local: bool) -> String {
+    let (name, value) = (
+        literal(name),
+        value.map_or_else(|| "NULL".to_owned(), literal),
+    );
     format!("pg_catalog.set_config({name}, {value}, {is_local})")
 }
 
