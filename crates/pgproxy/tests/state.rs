@@ -415,6 +415,31 @@ fn prepared_statements_follow_the_settings() {
     other.query("SET search_path = a");
     assert_eq!(run(&mut other, false), "a");
     assert_eq!(run(&mut one, false), "b");
+    // What the server itself does not read again.
+    let month = "SELECT extract(month FROM date '01-02-2020')";
+    let run_month = |client: &mut RawPg, parses: bool| {
+        let parse = if parses {
+            frame::parse("m", month, &[])
+        } else {
+            Vec::new()
+        };
+        let rest = [
+            frame::bind("", "m", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ];
+        client.send(&[parse, rest.concat()].concat());
+        let frames = client.read_until_ready();
+        let row = frames.iter().find(|frame| frame.tag == b'D');
+        row.map_or_else(|| tags(&frames), |row| row.values().remove(0).unwrap())
+    };
+    one.query("SET DateStyle = 'ISO, DMY'");
+    other.query("SET DateStyle = 'ISO, DMY'");
+    assert_eq!(run_month(&mut one, true), "2");
+    one.query("SET DateStyle = 'ISO, MDY'");
+    assert_eq!(run_month(&mut one, false), "1");
+    assert_eq!(run_month(&mut other, true), "2");
+    assert_eq!(run_month(&mut one, false), "1");
     // For one transaction.
     for _ in 0..2 {
         one.query("BEGIN");
