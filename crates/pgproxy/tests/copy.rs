@@ -104,6 +104,8 @@ enum Abort {
     Fail,
     /// The server finds a fault in a row; more rows are on their way.
     BadRow,
+    /// The same, and the client has seen it: libpq says no more than Sync then.
+    BadRowSeen,
     /// The server session is terminated.
     Terminated,
     /// The client goes, with a reset or without.
@@ -112,9 +114,10 @@ enum Abort {
     Cancelled,
 }
 
-const ABORTS: [Abort; 6] = [
+const ABORTS: [Abort; 7] = [
     Abort::Fail,
     Abort::BadRow,
+    Abort::BadRowSeen,
     Abort::Terminated,
     Abort::Vanished(true),
     Abort::Vanished(false),
@@ -161,6 +164,14 @@ fn give_up(rig: &Rig, mut client: RawPg, abort: Abort, pid: &str, last: &[u8]) {
             client.send(&[&row[..], &more, &done(), last].concat());
             &["22P02"]
         }
+        Abort::BadRowSeen => {
+            client.send(&data(b"no number\n"));
+            assert_eq!(client.read().sqlstate().as_deref(), Some("22P02"));
+            client.send(last);
+            assert_eq!(client.read().tag, b'Z');
+            assert_eq!(client.value("SELECT 7"), "7", "the session goes on");
+            return;
+        }
         Abort::Terminated => {
             // It is seen as soon as the server reads on.
             rig.direct()
@@ -196,7 +207,7 @@ fn give_up(rig: &Rig, mut client: RawPg, abort: Abort, pid: &str, last: &[u8]) {
 fn a_copy_to_the_client_can_be_given_up_by_either_side_at_any_point() {
     let rig = rig();
     let mut bystander = Bystander::enter(&rig);
-    let sql = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 300000)) TO STDOUT";
+    let sql = "COPY (SELECT repeat('x', 100) FROM generate_series(1, 3000000)) TO STDOUT";
     for abort in [
         Abort::Terminated,
         Abort::Vanished(true),
@@ -235,7 +246,10 @@ fn stop_reading(rig: &Rig, mut client: RawPg, abort: Abort, pid: &str) {
     let mut last = None;
     while let Ok(frame) = client.try_read() {
         let is_ready = frame.tag == b'Z';
-        if frame.tag != b'd' {
+        if frame.tag == b'd' {
+            let is_row = frame.body.iter().all(|byte| b"x\n".contains(byte));
+            assert!(is_row, "something was written into the middle of a row");
+        } else {
             last = frame.sqlstate().or(last);
         }
         if is_ready {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use paceline_pgproxy::Config;
 use paceline_testkit::{Frame, RawPg, frame, wait_until};
-use support::{PATIENCE, POOLED, Rig, sqlstates, tags};
+use support::{Over, PATIENCE, POOLED, Rig, sqlstates, tags};
 
 const TURNS: usize = 500;
 
@@ -186,15 +186,6 @@ fn a_time_out_of_another_client_does_not_end_a_login() {
         assert_eq!(client.value(&format!("SHOW {SLOW}")), "pg_catalog.german");
     });
     rig.assert_nothing_leaked();
-}
-
-/// Sets a flag when it is dropped, also when the test fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 /// When the settings were cancelled before their transaction had begun, what was sent behind them ran all the same, under those of
