@@ -316,10 +316,18 @@ fn a_pause_that_does_not_end_can_be_forced_or_given_up() {
     let (mut console, mut forcing) = (setup.console(), setup.console());
     let mut busy = setup.client();
     busy.rows("BEGIN");
-    console.send(&frame::query("PAUSE postgres"));
-    wait_until(PATIENCE, || {
-        show(&mut forcing, "SHOW DATABASES")[0]["paused"] == "1"
-    });
+    let pause = |console: &mut RawPg, other: &mut RawPg| {
+        console.send(&frame::query("PAUSE postgres"));
+        wait_until(PATIENCE, || {
+            show(other, "SHOW DATABASES")[0]["paused"] == "1"
+        });
+    };
+    pause(&mut console, &mut forcing);
+    assert_eq!(tag(&forcing.query("RESUME postgres")), "RESUME");
+    let given_up = error(&console.read_until_ready()).unwrap();
+    assert!(given_up.1.contains("resumed before"), "{given_up:?}");
+
+    pause(&mut console, &mut forcing);
     assert_eq!(tag(&forcing.query("KILL postgres")), "KILL");
     assert_eq!(busy.read().sqlstate().as_deref(), Some("57P01"));
     assert_eq!(tag(&console.read_until_ready()), "PAUSE");

@@ -18,7 +18,7 @@ use support::{
 
 const WRITERS: usize = 6;
 /// From the promotion on: the longest pause between two attempts is 2 s, and the machine may be busy.
-const FOUND_WITHIN: Duration = Duration::from_secs(6);
+const FOUND_WITHIN: Duration = Duration::from_secs(10);
 /// What a writer may be told: it is cut off, the server ends, the server refuses to write.
 const EXCUSES: [&str; 4] = ["08006", "57P01", "57P02", "25006"];
 

@@ -691,6 +691,9 @@ fn large_data_pass_through_tls_on_both_sides() {
     client
         .write_all(&frame::query("COPY big TO STDOUT"))
         .unwrap();
+    let stuck = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY big TO%' AND wait_event = 'ClientWrite'";
+    let mut direct = rig.direct();
+    wait_until(PATIENCE, || direct.value(stuck) == "1");
     read_to(&mut client, b'H');
     for _ in 0..4096 {
         assert_eq!(read_to(&mut client, b'd').len(), line.len());
