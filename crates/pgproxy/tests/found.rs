@@ -41,6 +41,87 @@ fn a_skipped_parse_leaves_the_unnamed_statement() {
     assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
 }
 
+/// Whatever was skipped is undone, however much was sent behind it: a Close that was skipped had brought the statement before it back
+/// into the place of the one that was parsed since.
+#[test]
+fn what_was_skipped_does_not_undo_what_came_behind() {
+    let rig = Rig::start();
+    let run = [
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ]
+    .concat();
+    let skipped = [
+        frame::close(b'S', ""),
+        frame::parse("", "SELECT 'skipped'", &[]),
+    ];
+    for skipped in skipped {
+        let mut client = rig.client();
+        client.send(&[frame::parse("", "SELECT 'first'", &[]), frame::sync()].concat());
+        assert_eq!(tags(&client.read_until_ready()), "1Z");
+        let fails = [frame::describe(b'P', "nowhere"), skipped, frame::sync()].concat();
+        let second = [frame::parse("", "SELECT 'second'", &[]), frame::sync()].concat();
+        client.send(&[&fails, &second].map(Vec::as_slice).concat());
+        assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+        assert_eq!(tags(&client.read_until_ready()), "1Z");
+        client.send(&run);
+        assert_eq!(
+            client.read_until_ready()[1].values(),
+            [Some("second".to_owned())]
+        );
+        // Two batches that fail, the second one with a Parse that is skipped, too.
+        let third = [
+            frame::describe(b'P', "nowhere"),
+            frame::parse("", "SELECT 'third'", &[]),
+            frame::sync(),
+        ]
+        .concat();
+        client.send(&[&fails, &third].map(Vec::as_slice).concat());
+        assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+        assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+        client.send(&run);
+        assert_eq!(
+            client.read_until_ready()[1].values(),
+            [Some("second".to_owned())]
+        );
+    }
+}
+
+/// A query drops the unnamed statement, even though an earlier batch, which had not come to its end yet, had changed it in vain.
+#[test]
+fn a_query_drops_the_unnamed_statement_for_good() {
+    let rig = Rig::start();
+    let mut client = rig.client();
+    client.send(&[frame::parse("", "SELECT 'first'", &[]), frame::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "1Z");
+    let fails = [
+        frame::describe(b'P', "nowhere"),
+        frame::parse("", "SELECT 'skipped'", &[]),
+        frame::sync(),
+        frame::query("SELECT 1"),
+    ];
+    client.send(&fails.concat());
+    assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+    assert_eq!(tags(&client.read_until_ready()), "TDCZ");
+    client.send(&[frame::bind("", "", &[]), frame::sync()].concat());
+    assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
+    // One that is skipped drops nothing.
+    client.send(&[frame::parse("", "SELECT 'first'", &[]), frame::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "1Z");
+    let skipped = [
+        frame::describe(b'P', "nowhere"),
+        frame::query("SELECT 1"),
+        frame::sync(),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+        frame::sync(),
+    ];
+    client.send(&skipped.concat());
+    assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+    assert_eq!(tags(&client.read_until_ready()), "2DCZ");
+}
+
 /// A connection that was brought in line with its client's settings went to the next in the queue before the client had used it; with
 /// settings of their own, clients in a queue passed the connections on for ever.
 #[test]

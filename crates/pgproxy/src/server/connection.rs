@@ -68,8 +68,8 @@ pub(crate) struct ServerConnection {
     pub(crate) uses: Uses,
     /// Whose unnamed statement it has.
     pub(crate) unnamed: Option<StatementId>,
-    /// How many unnamed statements it was sent.
-    pub(crate) unnamed_sent: u64,
+    /// How often the unnamed statement has changed, here or for the client.
+    pub(crate) unnamed_changes: u64,
     pub(crate) settings: Arc<Settings>,
     /// What DISCARD ALL leads back to.
     neutral: Arc<Settings>,
@@ -113,7 +113,7 @@ impl ServerConnection {
             prepared: PreparedSet::default(),
             uses: Uses::default(),
             unnamed: None,
-            unnamed_sent: 0,
+            unnamed_changes: 0,
             settings: Arc::clone(&fresh.settings),
             neutral: fresh.settings,
             reported: fresh.reported,

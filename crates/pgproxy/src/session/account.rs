@@ -164,10 +164,9 @@ pub(crate) fn begin_next<N: Remembered + AsMut<Run>>(
 pub(super) enum Undo {
     #[default]
     Nothing,
-    /// The server has no unnamed statement, unless this is not the last one that it was sent.
+    /// The server has no unnamed statement, unless another change came behind this one.
     ServerUnnamed(u64),
-    /// The server has no unnamed statement, unless this is not the last one that it was sent; the client has the one before, if
-    /// the message was skipped.
+    /// The server has no unnamed statement, and the client has the one before; or had it before the change that came behind.
     Unnamed {
         number: u64,
         before: Option<Arc<Prepared>>,
@@ -194,8 +193,6 @@ pub(super) enum UndoClient {
         name: Box<[u8]>,
         prepared: Arc<Prepared>,
     },
-    /// The client still has its unnamed statement.
-    UnnamedClosed(Arc<Prepared>),
 }
 
 /// For whom a message was sent.

@@ -28,6 +28,10 @@ impl Session {
         if let Some(stall) = self.must_learn(&text) {
             return Ok(Some(stall));
         }
+        // It drops the unnamed statement. What that is must be known, lest an earlier batch that fails brings it back.
+        if self.is_name_open() {
+            return Ok(Some(Stall::Answers));
+        }
         let statement = self.meaning(&text);
         if let Some(taken) = self.need_server_to_run(b'Q', &statement.shape) {
             if matches!(taken, Ok(Some(_))) {
@@ -54,7 +58,12 @@ impl Session {
             None => {
                 let text = text.forwarded(with_comment);
                 Query { text }.write(server.outbox.buf());
-                (Undo::Nothing, act, &statement.shape.session)
+                let undo = match self.client.statements.unnamed.take() {
+                    // It is skipped if something before it in the batch fails.
+                    before if server.is_unsynced => server.undo_unnamed(before),
+                    _ => Undo::Nothing,
+                };
+                (undo, act, &statement.shape.session)
             }
         };
         let note = Note {

@@ -78,7 +78,7 @@ impl Session {
                 .statements
                 .unnamed
                 .replace(Arc::clone(&prepared));
-            let undo = |number| Undo::Unnamed { number, before };
+            let undo = server.undo_unnamed(before);
             server.parse_unnamed(&prepared, Fate::Forward, undo);
             return Ok(None);
         }
@@ -230,17 +230,18 @@ impl Session {
         let undo = match close.target {
             Target::Portal => None,
             Target::Statement if close.name.is_empty() => {
-                let taken = self.client.statements.unnamed.take();
-                Some(taken.map(UndoClient::UnnamedClosed))
+                let before = self.client.statements.unnamed.take();
+                let server = self.server.as_mut();
+                Some(server.map_or(Undo::Nothing, |server| server.undo_unnamed(before)))
             }
             Target::Statement => match self.client.statements.remove(close.name) {
-                Some(prepared) => Some(Some(UndoClient::Closed {
+                Some(prepared) => Some(Undo::Client(Box::new(UndoClient::Closed {
                     name: close.name.into(),
                     prepared,
-                })),
+                }))),
                 // It may be one that SQL has prepared.
                 None if is_pinned => None,
-                None => Some(None),
+                None => Some(Undo::Nothing),
             },
         };
         match (&mut self.server, undo) {
@@ -250,7 +251,6 @@ impl Session {
                 server.asked(Asked::Close, Fate::Forward, Note::default());
             }
             (Some(server), Some(undo)) => {
-                let undo = undo.map_or(Undo::Nothing, |undo| Undo::Client(Box::new(undo)));
                 let local = Asked::Local(CLOSE_COMPLETE);
                 server.expect.push(local, Fate::Forward, Note::undo(undo));
             }
@@ -264,7 +264,7 @@ impl Session {
         self.is_name_open() && !(name.is_empty() && self.has_own_unnamed)
     }
 
-    fn is_name_open(&self) -> bool {
+    pub(super) fn is_name_open(&self) -> bool {
         self.server
             .as_ref()
             .is_some_and(|server| server.expect.is_earlier_open())

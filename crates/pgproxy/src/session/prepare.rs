@@ -50,17 +50,21 @@ impl ServerConnection {
     /// Makes sure that the unnamed statement here is this one.
     pub(super) fn have_unnamed(&mut self, prepared: &Arc<Prepared>) {
         if self.unnamed != Some(prepared.id) {
-            self.parse_unnamed(prepared, Fate::Swallow, Undo::ServerUnnamed);
+            self.unnamed_changes += 1;
+            let undo = Undo::ServerUnnamed(self.unnamed_changes);
+            self.parse_unnamed(prepared, Fate::Swallow, undo);
         }
     }
 
+    /// The client's unnamed statement changes; what it was before, if that comes to nothing.
+    pub(super) fn undo_unnamed(&mut self, before: Option<Arc<Prepared>>) -> Undo {
+        self.unnamed_changes += 1;
+        let number = self.unnamed_changes;
+        Undo::Unnamed { number, before }
+    }
+
     /// Sends a Parse of the unnamed statement.
-    pub(super) fn parse_unnamed(
-        &mut self,
-        prepared: &Arc<Prepared>,
-        fate: Fate,
-        undo: impl FnOnce(u64) -> Undo,
-    ) {
+    pub(super) fn parse_unnamed(&mut self, prepared: &Arc<Prepared>, fate: Fate, undo: Undo) {
         let (text, types) = (&*prepared.text, &*prepared.types);
         Parse {
             statement: b"",
@@ -69,8 +73,7 @@ impl ServerConnection {
         }
         .write(self.outbox.buf());
         self.unnamed = Some(prepared.id);
-        self.unnamed_sent += 1;
-        self.asked(Asked::Parse, fate, Note::undo(undo(self.unnamed_sent)));
+        self.asked(Asked::Parse, fate, Note::undo(undo));
     }
 
     /// A message of the extended protocol was written.

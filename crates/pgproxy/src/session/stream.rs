@@ -279,7 +279,9 @@ impl Session {
                 slow_log.note(ran, &self.client.target, client);
             }
         }
-        if note.sqlstate.is_some() && asked == Asked::Query {
+        // A query drops the unnamed statement whether it fails or not.
+        let stays = matches!(note.undo, Undo::Unnamed { .. });
+        if note.sqlstate.is_some() && asked == Asked::Query && !stays {
             let undoing = std::mem::take(&mut note.undo);
             undo(undoing, server, &mut self.client.statements);
         }
@@ -409,17 +411,27 @@ fn heed_command(
 pub(super) fn undo(undo: Undo, server: &mut ServerConnection, statements: &mut ClientStatements) {
     match undo {
         Undo::Nothing | Undo::Bound(_) => {}
-        Undo::ServerUnnamed(number) if number == server.unnamed_sent => {
+        Undo::ServerUnnamed(number) if number == server.unnamed_changes => {
             server.unnamed = None;
-            server.unnamed_sent -= 1;
+            // The one before it may have to be undone as well.
+            server.unnamed_changes -= 1;
         }
-        Undo::Unnamed { number, before } if number == server.unnamed_sent => {
+        Undo::ServerUnnamed(_) => {}
+        Undo::Unnamed { number, before } if number == server.unnamed_changes => {
             server.unnamed = None;
             statements.unnamed = before;
-            // The one before it may have to be undone as well.
-            server.unnamed_sent -= 1;
+            server.unnamed_changes -= 1;
         }
-        Undo::ServerUnnamed(_) | Undo::Unnamed { .. } => {}
+        Undo::Unnamed { before, .. } => {
+            let mut behind = server.expect.iter_mut().map(|entry| &mut entry.note.undo);
+            let next = behind.find_map(|undo| match undo {
+                Undo::Unnamed { before, .. } => Some(before),
+                _ => None,
+            });
+            if let Some(next) = next {
+                *next = before;
+            }
+        }
         Undo::ServerPrepared(id) => server.prepared.remove(id),
         Undo::ServerClosed(id, name) => server.prepared.restore(id, name),
         Undo::Client(undo) => match *undo {
@@ -430,7 +442,6 @@ pub(super) fn undo(undo: Undo, server: &mut ServerConnection, statements: &mut C
                 }
             }
             UndoClient::Closed { name, prepared } => statements.insert(&name, prepared),
-            UndoClient::UnnamedClosed(prepared) => statements.unnamed = Some(prepared),
         },
     }
 }

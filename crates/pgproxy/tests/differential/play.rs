@@ -154,7 +154,9 @@ impl Player {
                     self.holds = true;
                     let before = self.batch.len();
                     let end = self.read_until(ends, true)?;
-                    if end == b'E' && message.is_named_parse() {
+                    let lost = ["E C08", "E C53", "E C57"];
+                    let is_own = lost.map(|class| self.batch[before..].starts_with(class));
+                    if end == b'E' && message.is_named_parse() && !is_own.contains(&true) {
                         // Of two reasons the proxy may tell the other one: that the name is taken is known to it alone.
                         self.batch.truncate(before);
                         self.batch.push_str("E a Parse that fails\n");
