@@ -88,6 +88,33 @@ fn what_was_skipped_does_not_undo_what_came_behind() {
     }
 }
 
+/// What was sent behind DISCARD ALL in batches of their own ran without the settings of the client's startup.
+#[test]
+fn what_comes_behind_discard_all_has_the_settings_of_the_startup() {
+    let rig = Rig::start();
+    let (user, password) = (rig.server.user(), rig.server.password());
+    let parameters = [
+        ("user", user),
+        ("database", "postgres"),
+        ("options", "-c work_mem=3MB"),
+    ];
+    let mut client = RawPg::try_login(rig.port, &parameters, password).unwrap();
+    let run = |sql: &str| {
+        [
+            frame::parse("", sql, &[]),
+            frame::bind("", "", &[]),
+            frame::execute("", 0),
+            frame::sync(),
+        ]
+        .concat()
+    };
+    client.send(&[run("DISCARD ALL"), run("SHOW work_mem")].concat());
+    assert_eq!(tags(&client.read_until_ready()), "12CZ");
+    let shown = client.read_until_ready();
+    let row = shown.iter().find(|frame| frame.tag == b'D').unwrap();
+    assert_eq!(row.values(), [Some("3MB".to_owned())]);
+}
+
 /// A query drops the unnamed statement, even though an earlier batch, which had not come to its end yet, had changed it in vain.
 #[test]
 fn a_query_drops_the_unnamed_statement_for_good() {

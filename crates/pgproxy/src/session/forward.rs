@@ -174,6 +174,8 @@ impl Session {
                 server
                     .expect
                     .push(Asked::Sync, Fate::Forward, Note::default());
+                // What comes behind it runs with the client's settings again.
+                self.is_held |= self.was_discarded;
             }
             None => {
                 self.is_skipping = false;
