@@ -31,6 +31,9 @@ const ROUND: Duration = Duration::from_secs(1);
 /// How often a worker that is about to end looks whether it can.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Leads to a session, unless the client is somebody else or goes.
+type Login = Pin<Box<dyn Future<Output = Option<Box<Session>>>>>;
+
 /// What the sessions of one worker share.
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -195,16 +198,23 @@ impl Worker {
 
     /// Runs a client, and remembers how to wake it. What it takes to log in is given back before the session runs: most of a
     /// session's life is waiting, and ten thousand wait in a few bytes each.
-    fn spawn(self: &Rc<Self>, login: Pin<Box<dyn Future<Output = Option<Box<Session>>>>>) {
-        let worker = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-            let index = worker.tasks.borrow_mut().add(waker);
-            let _forget = Forget { worker, index };
-            if let Some(session) = login.await {
-                session.run().await;
-            }
-        });
+    fn spawn(self: &Rc<Self>, login: Login) {
+        let index = self.tasks.borrow_mut().add();
+        let listed = Forget {
+            worker: Rc::clone(self),
+            index,
+        };
+        tokio::task::spawn_local(life(listed, login));
+    }
+}
+
+/// What a client's task does. What it captures is in its memory for good; what would be moved out of that, a second time.
+fn life(listed: Forget, login: Login) -> impl Future<Output = ()> {
+    async move {
+        poll_fn(|context| Poll::Ready(listed.wake_by(context.waker()))).await;
+        if let Some(session) = login.await {
+            session.run().await;
+        }
     }
 }
 
@@ -228,13 +238,11 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn add(&mut self, waker: Waker) -> u32 {
-        if let Some(index) = self.free.pop() {
-            self.wakers[index as usize] = Some(waker);
-            return index;
-        }
-        self.wakers.push(Some(waker));
-        (self.wakers.len() - 1) as u32
+    fn add(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.wakers.push(None);
+            (self.wakers.len() - 1) as u32
+        })
     }
 
     fn remove(&mut self, index: u32) {
@@ -253,8 +261,31 @@ struct Forget {
     index: u32,
 }
 
+impl Forget {
+    fn wake_by(&self, waker: &Waker) {
+        let mut tasks = self.worker.tasks.borrow_mut();
+        tasks.wakers[self.index as usize] = Some(waker.clone());
+    }
+}
+
 impl Drop for Forget {
     fn drop(&mut self) {
         self.worker.tasks.borrow_mut().remove(self.index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<F: Future>(_: impl FnOnce(Forget, Login) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// With what tokio keeps for each task it has room in 256 bytes.
+    #[test]
+    fn the_task_of_a_client_is_small() {
+        let bytes = future_bytes(life);
+        assert!(bytes <= 152, "it has {bytes} bytes");
     }
 }
