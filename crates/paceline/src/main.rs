@@ -14,9 +14,6 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Thousands of idle clients are to cost kilobytes: huge pages round what is used up to two megabytes at a time. Where the
     // kernel has none, none have to be forbidden.
