@@ -289,6 +289,20 @@ fn what_is_reset_is_as_the_client_asked_for_when_it_connected() {
             }
         }
     }
+    // In one text, where what is set behind stays.
+    for text in [
+        "RESET ALL; SET work_mem = '5MB'",
+        "SET work_mem TO DEFAULT; SET WORK_MEM = '6MB'; RESET search_path",
+        "SET search_path = b; RESET search_path",
+    ] {
+        for text in [text, SEEN] {
+            client.send(&frame::query(text));
+            direct.send(&frame::query(text));
+            let (found, expected) = (client.read_until_ready(), direct.read_until_ready());
+            assert_eq!(answer(&found), answer(&expected), "{text}");
+        }
+    }
+    client.query("RESET ALL");
     // In one batch, in order.
     let batch = [
         frame::parse("", "SET search_path = b", &[]),

@@ -308,9 +308,13 @@ impl Session {
         }
         for is_local in [false, true] {
             let mut names = Vec::new();
-            let resets = facts.settings.iter().filter(|change| change.is_reset);
-            for change in resets.filter(|change| change.is_local == is_local) {
+            for change in &facts.settings {
                 match &change.name {
+                    SettingName::Named(name) if !change.is_reset => {
+                        // What is set behind the RESET, in the same text, stays.
+                        names.retain(|reset: &&str| !reset.eq_ignore_ascii_case(name));
+                    }
+                    _ if !change.is_reset || change.is_local != is_local => {}
                     SettingName::Named(name) => names.push(&**name),
                     SettingName::All => names.extend(startup.names_of_all()),
                     SettingName::Parameter(_) | SettingName::Computed => {}

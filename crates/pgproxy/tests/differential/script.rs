@@ -116,8 +116,7 @@ impl Maker {
                 let text = texts::any(&mut self.random, client, self.may_pin, false);
                 text.without_parameters(&mut self.random)
             })
-            // Among other statements it does not reach what was prepared by the protocol.
-            .filter(|text| count == 1 || text != "DEALLOCATE a")
+            .filter(|text| count == 1 || !is_otherwise_among_others(text))
             .collect();
         Message::Query(texts.join("; "))
     }
@@ -288,4 +287,10 @@ fn bind(
         parameters,
         is_binary,
     }
+}
+
+/// What docs/pooling.md says of texts of several statements: a DEALLOCATE does not reach what was prepared by the protocol, and what
+/// comes behind a RESET sees the server's default.
+fn is_otherwise_among_others(text: &str) -> bool {
+    text == "DEALLOCATE a" || text.starts_with("RESET ") || text.ends_with(" DEFAULT")
 }
