@@ -64,7 +64,8 @@ PYTHON
 }
 check_timeout() { ! PGOPTIONS='-c statement_timeout=200' sql -c 'SELECT pg_sleep(30)' 2>"$folder/out"; grep -q 'statement timeout' "$folder/out"; }
 check_listen() {
-    sql -c 'LISTEN news' -c "NOTIFY news, 'one'" -c 'SELECT 1' >"$folder/out"
+    # psql shows what has come by the end of a command: this one gives it the time.
+    sql -c 'LISTEN news' -c "NOTIFY news, 'one'" -c 'SELECT pg_sleep(1)' -c 'SELECT 1' >"$folder/out"
     grep -q 'Asynchronous notification "news" with payload "one"' "$folder/out"
 }
 check_settings() {

@@ -53,6 +53,7 @@ async fn listen(
     connection: &mut ServerConnection,
     listening: &mut HashSet<Name>,
 ) -> io::Result<()> {
+    run_each(hub, connection, "LISTEN", &[Arc::clone(&hub.marks)]).await?;
     loop {
         let Change {
             listen,

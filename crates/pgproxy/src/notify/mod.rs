@@ -26,8 +26,10 @@ pub(crate) const CHANNELS_MAX: usize = 1000;
 type Name = Arc<[u8]>;
 
 /// What the listening connection of a target is to listen to, and for whom.
-#[derive(Default)]
 pub(crate) struct Hub {
+    /// A channel of our own, to which it always listens. A session that moves its channels here sends a mark through it: what the
+    /// server tells before the mark is the session's to pass on, what it tells behind it comes from here.
+    marks: Name,
     inner: Mutex<Inner>,
     /// Something else is wanted than before.
     changed: Notify,
@@ -36,6 +38,8 @@ pub(crate) struct Hub {
 #[derive(Default)]
 struct Inner {
     channels: HashMap<Name, Channel>,
+    /// Those who subscribe to any of them.
+    clients: HashMap<u64, Arc<Letterbox>>,
     /// There is a task that keeps the connection.
     is_running: bool,
     /// The connection is to be given up for another.
@@ -75,10 +79,16 @@ impl Subscriptions {
         self.names.len()
     }
 
+    pub(crate) fn contains(&self, channel: &[u8]) -> bool {
+        self.names.contains(channel)
+    }
+
     /// Subscribes, in a task of this worker if there is none yet. Gives those names that are new.
     pub(crate) fn add(&mut self, names: Vec<Vec<u8>>, worker: usize) -> Vec<Vec<u8>> {
         let hub = &self.target.hub;
         let mut inner = hub.lock();
+        let letterbox = Arc::clone(&self.letterbox);
+        inner.clients.insert(self.client, letterbox);
         let mut fresh = Vec::new();
         for name in names {
             let shared: Name = name.as_slice().into();
@@ -129,6 +139,30 @@ impl Subscriptions {
 impl Drop for Subscriptions {
     fn drop(&mut self) {
         self.remove(None);
+        self.target.hub.lock().clients.remove(&self.client);
+    }
+}
+
+/// Tells what a session has passed on itself from what comes by the listening connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) client: u64,
+    /// Which of the client's moves it belongs to.
+    pub(crate) number: u64,
+}
+
+impl Mark {
+    /// The reverse of its text.
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
+        let (client, number) = std::str::from_utf8(payload).ok()?.split_once('.')?;
+        let (client, number) = (client.parse().ok()?, number.parse().ok()?);
+        Some(Self { client, number })
+    }
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.client, self.number)
     }
 }
 
@@ -141,7 +175,23 @@ struct Change {
     again: Vec<Name>,
 }
 
+impl Default for Hub {
+    fn default() -> Self {
+        let number = fastrand::u128(..);
+        Self {
+            marks: format!("paceline_{number:032x}").into_bytes().into(),
+            inner: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+}
+
 impl Hub {
+    /// The channel of the marks. It needs no quotes.
+    pub(crate) fn marks(&self) -> &[u8] {
+        &self.marks
+    }
+
     /// The target is elsewhere now, or its connections are wanted anew.
     pub(crate) fn reconnect(&self) {
         let mut inner = self.lock();
@@ -215,11 +265,18 @@ impl Hub {
         is_over
     }
 
-    /// Puts a notification into the letterboxes of those who listen.
+    /// Puts a notification into the letterboxes of those who listen, a mark into that of its client.
     fn deliver(&self, frame: &[u8], body: &[u8]) -> Result<(), paceline_pgwire::Error> {
-        let channel = Notification::parse(body)?.channel;
+        let Notification {
+            channel, payload, ..
+        } = Notification::parse(body)?;
         let inner = self.lock();
-        if let Some(channel) = inner.channels.get(channel) {
+        if *channel == *self.marks {
+            let client = Mark::parse(payload).and_then(|mark| inner.clients.get(&mark.client));
+            if let Some(letterbox) = client {
+                letterbox.put(frame.into());
+            }
+        } else if let Some(channel) = inner.channels.get(channel) {
             let letter: Arc<[u8]> = frame.into();
             for letterbox in channel.listeners.values() {
                 letterbox.put(Arc::clone(&letter));

@@ -206,6 +206,8 @@ pub(super) enum Purpose {
     SetUp,
     /// To know to what the connection listens.
     Channels,
+    /// To tell what it has heard itself from what comes by the connection that listens for all.
+    Mark,
     /// To make it listen to nothing more.
     Unlisten,
     /// To make the session as new, in several steps.

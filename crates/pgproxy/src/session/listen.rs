@@ -1,14 +1,17 @@
 //! A client that listens: its channels move from the connection that it has to the one that listens for all.
 //!
 //! The LISTEN ran where the client's transaction was. When a survey has found that the connection listens, it is asked to what; the
-//! client subscribes to that; once the listening connection has confirmed, this one stops listening and is let go. In between
-//! it passes on what it hears itself, which is remembered, so that nothing is missed and nothing comes twice.
+//! client subscribes to that; once the listening connection has confirmed, this one sends a mark through a channel to which both listen,
+//! stops listening, and is let go. All connections are told the same in the same order, that of the commits: what comes here before
+//! the mark is passed on here, what comes there behind it is passed on from there. So nothing is missed, and nothing comes twice.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
+use paceline_pgwire::backend::Notification;
+use paceline_pgwire::{Header, Wire};
 use paceline_sql::SessionState;
 use tokio::time::{Sleep, sleep};
 
@@ -16,20 +19,16 @@ use super::account::Purpose;
 use super::state::AT_ONCE;
 use super::{End, Session};
 use crate::error::Refusal;
-use crate::notify::{CHANNELS_MAX, Subscriptions};
-
-/// For how long the listening connection may be behind the one that the client had.
-const BEHIND_MAX: Duration = Duration::from_secs(2);
+use crate::notify::{CHANNELS_MAX, Mark, Subscriptions};
 
 /// How far the move has come.
 pub(super) enum Adoption {
     /// The connection is telling to what it listens.
     Asked(Vec<Vec<u8>>),
-    /// The listening connection is to confirm the names, some of which are new.
-    Confirming {
-        fresh: Vec<Vec<u8>>,
-        limit: Pin<Box<Sleep>>,
-    },
+    /// The listening connection is to confirm the names.
+    Confirming(Pin<Box<Sleep>>),
+    /// The mark is on its way.
+    Marking,
     /// The connection is told to listen no more.
     Unlistening,
     /// It cannot be done: the client keeps its connection as long as that listens.
@@ -43,9 +42,12 @@ pub(super) struct Listening(Option<Box<Moves>>);
 #[derive(Default)]
 struct Moves {
     adoption: Option<Adoption>,
-    /// Notifications that the connection itself has told since the client subscribed.
-    heard: Vec<Vec<u8>>,
-    heard_until: Option<Instant>,
+    /// How many moves there were.
+    count: u64,
+    /// The channels about which the listening connection is not heard before the mark of this move has come.
+    fresh: HashMap<Vec<u8>, u64>,
+    /// The connection that the client has heard the mark.
+    has_passed: bool,
     /// What the open transaction wants to listen to no more; nothing stands for all.
     unlistens: Vec<Option<Box<str>>>,
     /// Something of it was rolled back, perhaps the UNLISTEN.
@@ -118,6 +120,7 @@ impl Session {
     pub(super) fn forget_subscriptions(&mut self) {
         if let Some(moves) = &mut self.listening.0 {
             moves.unlistens.clear();
+            moves.fresh.clear();
         }
         self.client.subscriptions = None;
     }
@@ -188,61 +191,126 @@ impl Session {
             .subscriptions
             .get_or_insert_with(|| Box::new(Subscriptions::new(id, target)));
         let moves = self.listening.moves();
-        moves.heard.clear();
-        moves.adoption = Some(Adoption::Confirming {
-            fresh: subscriptions.add(names, self.worker.index),
-            limit: Box::pin(sleep(limit)),
-        });
+        moves.count += 1;
+        moves.has_passed = false;
+        let fresh = subscriptions.add(names, self.worker.index);
+        let number = moves.count;
+        moves
+            .fresh
+            .extend(fresh.into_iter().map(|name| (name, number)));
+        moves.adoption = Some(Adoption::Confirming(Box::pin(sleep(limit))));
         self.heed_hub();
     }
 
     /// Something may have happened to what the client has subscribed to.
     pub(super) fn heed_hub(&mut self) {
-        let Some(Adoption::Confirming { fresh, limit }) = self.listening.adoption() else {
+        let Some(Adoption::Confirming(limit)) = self.listening.adoption() else {
             return;
         };
-        let Some(subscriptions) = &mut self.client.subscriptions else {
+        let Some(subscriptions) = &self.client.subscriptions else {
             return;
         };
         if subscriptions.are_active() {
-            self.listening.set_adoption(Adoption::Unlistening);
-            self.send_internal(b"UNLISTEN *", Purpose::Unlisten);
+            let mark = self.mark();
+            let marks = String::from_utf8_lossy(self.client.target.hub.marks());
+            let text = format!("{AT_ONCE}LISTEN {marks};NOTIFY {marks},'{mark}'");
+            self.listening.set_adoption(Adoption::Marking);
+            self.send_internal(text.as_bytes(), Purpose::Mark);
         } else if limit.is_elapsed() {
-            fresh
-                .iter()
-                .for_each(|name| subscriptions.remove(Some(name)));
-            self.listening.set_adoption(Adoption::Failed);
+            self.give_up_move();
         }
+    }
+
+    /// The client keeps its connection as long as that listens, and hears by that alone.
+    fn give_up_move(&mut self) {
+        let moves = self.listening.moves();
+        moves.adoption = Some(Adoption::Failed);
+        moves.has_passed = false;
+        let number = moves.count;
+        for (name, _) in moves.fresh.extract_if(|_, move_| *move_ == number) {
+            if let Some(subscriptions) = &mut self.client.subscriptions {
+                subscriptions.remove(Some(&name));
+            }
+        }
+    }
+
+    /// The mark of the move that is under way, or was the last.
+    fn mark(&mut self) -> Mark {
+        let (client, number) = (self.client.id().0, self.listening.moves().count);
+        Mark { client, number }
+    }
+
+    /// The mark is sent, and the connection has told what came before it.
+    pub(super) fn marked(&mut self) {
+        let has_failed = self.take_internal_error().is_some();
+        if has_failed || !self.listening.moves().has_passed {
+            return self.give_up_move();
+        }
+        self.listening.set_adoption(Adoption::Unlistening);
+        self.send_internal(b"UNLISTEN *", Purpose::Unlisten);
     }
 
     /// The connection listens no more.
     pub(super) fn unlistened(&mut self) {
-        let has_failed = self.take_internal_error().is_some();
-        let moves = self.listening.moves();
-        moves.adoption = has_failed.then_some(Adoption::Failed);
-        moves.heard_until = Some(Instant::now() + BEHIND_MAX);
-        if let Some(server) = &mut self.server
-            && !has_failed
-        {
+        if self.take_internal_error().is_some() {
+            return self.give_up_move();
+        }
+        self.listening.moves().adoption = None;
+        if let Some(server) = &mut self.server {
             server.pin(server.pinned().without(SessionState::LISTEN));
         }
     }
 
-    /// The connection itself tells of a notification.
-    pub(super) fn hear(&mut self, frame: &[u8]) {
-        let is_twofold = matches!(
-            self.listening.adoption(),
-            Some(Adoption::Confirming { .. } | Adoption::Unlistening)
-        );
-        if is_twofold && self.client.subscriptions.is_some() {
-            self.listening.moves().heard.push(frame.to_vec());
+    /// The connection itself tells of a notification. Whether the client gets it from here.
+    pub(super) fn passes_on(&mut self, body: &[u8]) -> bool {
+        let Some(subscriptions) = &self.client.subscriptions else {
+            return true;
+        };
+        let Ok(Notification {
+            channel, payload, ..
+        }) = Notification::parse(body)
+        else {
+            return true;
+        };
+        if *channel == *self.client.target.hub.marks() {
+            if Mark::parse(payload) == Some(self.mark()) {
+                self.listening.moves().has_passed = true;
+            }
+            return false;
         }
+        let is_known = subscriptions.contains(channel);
+        let moves = self.listening.moves();
+        !is_known || moves.fresh.get(channel) == Some(&moves.count) && !moves.has_passed
+    }
+
+    /// Whether the client gets what the listening connection has told. A notice of its loss is the end of all waiting for marks.
+    fn takes(&mut self, frame: &[u8]) -> bool {
+        let moves = self.listening.moves();
+        let (Some(b'A'), Some(body)) = (frame.first(), frame.get(Header::LEN..)) else {
+            moves.fresh.clear();
+            return true;
+        };
+        let Ok(Notification {
+            channel, payload, ..
+        }) = Notification::parse(body)
+        else {
+            return true;
+        };
+        if *channel == *self.client.target.hub.marks() {
+            if let Some(mark) = Mark::parse(payload) {
+                moves.fresh.retain(|_, move_| *move_ > mark.number);
+            }
+            return false;
+        }
+        let subscriptions = self.client.subscriptions.as_ref();
+        subscriptions.is_some_and(|subscriptions| subscriptions.contains(channel))
+            && !moves.fresh.contains_key(channel)
     }
 
     /// Ready when there is something for the client, or the move can go on or has taken too long.
     pub(super) fn poll_hub(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(moves) = &mut self.listening.0
-            && let Some(Adoption::Confirming { limit, .. }) = &mut moves.adoption
+            && let Some(Adoption::Confirming(limit)) = &mut moves.adoption
             && limit.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(());
@@ -258,26 +326,16 @@ impl Session {
         if self.client.subscriptions.is_none() || self.listening.is_moving() || !self.is_at_rest() {
             return Ok(());
         }
-        let moves = self.listening.moves();
-        if moves
-            .heard_until
-            .is_some_and(|until| until <= Instant::now())
-        {
-            moves.heard.clear();
-            moves.heard_until = None;
-        }
-        let client = &mut self.client;
-        while let Some(subscriptions) = &client.subscriptions
-            && !client.outbox.is_backed_up()
+        while let Some(subscriptions) = &self.client.subscriptions
+            && !self.client.outbox.is_backed_up()
         {
             let letter = subscriptions.letterbox().take();
             let Some(frame) = letter.map_err(|_| End::Told(Refusal::unread_notifications()))?
             else {
                 break;
             };
-            match moves.heard.iter().position(|heard| **heard == *frame) {
-                Some(index) => drop(moves.heard.remove(index)),
-                None => client.outbox.put(&frame),
+            if self.takes(&frame) {
+                self.client.outbox.put(&frame);
             }
         }
         Ok(())

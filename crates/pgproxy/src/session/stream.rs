@@ -93,10 +93,7 @@ impl Session {
             // A statement of our own may say again what one of the client's has said.
             b'N' => (!self.is_swallowed(), None),
             // They come between transactions, when it is our turn, too.
-            b'A' => {
-                self.hear(bytes);
-                (true, None)
-            }
+            b'A' => (self.passes_on(body), None),
             b'S' => (self.report(body)?, None),
             b'E' => {
                 let fields = ErrorFields::prefix(body);
@@ -315,6 +312,7 @@ impl Session {
             Purpose::Client | Purpose::SettingUp | Purpose::Resetting => {}
             Purpose::Survey => self.surveyed(),
             Purpose::Channels => self.channels_known(),
+            Purpose::Mark => self.marked(),
             Purpose::Unlisten => self.unlistened(),
             Purpose::SetUp => self.set_up_done(),
             Purpose::Reset => self.reset_done(),

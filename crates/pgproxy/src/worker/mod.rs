@@ -209,9 +209,14 @@ impl Worker {
 }
 
 /// What a client's task does. What it captures is in its memory for good; what would be moved out of that, a second time.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would have memory for its arguments twice"
+)]
 fn life(listed: Forget, login: Login) -> impl Future<Output = ()> {
     async move {
-        poll_fn(|context| Poll::Ready(listed.wake_by(context.waker()))).await;
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+        listed.wake_by(waker);
         if let Some(session) = login.await {
             session.run().await;
         }
@@ -262,9 +267,9 @@ struct Forget {
 }
 
 impl Forget {
-    fn wake_by(&self, waker: &Waker) {
+    fn wake_by(&self, waker: Waker) {
         let mut tasks = self.worker.tasks.borrow_mut();
-        tasks.wakers[self.index as usize] = Some(waker.clone());
+        tasks.wakers[self.index as usize] = Some(waker);
     }
 }
 
