@@ -71,6 +71,7 @@ const FAILED: &str = "password authentication failed for user";
 /// Three users, each known in another way: by password, by SCRAM verifier, by md5 hash. The password is `pw` for all.
 fn three_users(authority: &Authority, method: AuthMethod) -> Rig {
     let roles = [
+        "SET password_encryption = 'scram-sha-256'",
         "CREATE ROLE bob PASSWORD 'pw'",
         "SET password_encryption = md5",
         "CREATE ROLE carol PASSWORD 'pw'",
@@ -367,7 +368,11 @@ fn slow_verifier(server: &PrivatePostgres) -> String {
 #[test]
 fn hashing_holds_up_nobody_else() {
     let authority = Authority::new();
-    let server = with_roles(options(), &["CREATE ROLE slow PASSWORD 'pw'"]);
+    let roles = [
+        "SET password_encryption = 'scram-sha-256'",
+        "CREATE ROLE slow PASSWORD 'pw'",
+    ];
+    let server = with_roles(options(), &roles);
     let users = vec![user("slow", &slow_verifier(&server)), user("quick", "pw")];
     let pair = authority.sign("proxy", LOCAL);
     let rig = Rig::before(server, |config| {

@@ -36,7 +36,8 @@ fn primary(names: &str) -> PrivatePostgres {
 
 fn set(server: &PrivatePostgres, name: &str, value: &str) {
     let mut client = direct(server);
-    client.query(&format!("ALTER SYSTEM SET {name} = '{value}'"));
+    let altered = client.query(&format!("ALTER SYSTEM SET {name} = '{value}'"));
+    assert_eq!(sqlstates(&altered), [""; 0]);
     client.query("SELECT pg_reload_conf()");
     let sql = format!("SELECT current_setting('{name}') = '{value}'");
     wait_until(PATIENCE, || client.value(&sql) == "t");

@@ -586,7 +586,11 @@ fn dumps_are_those_of_the_server() {
     }
     let file = std::env::temp_dir().join(format!("paceline-dump-{}", std::process::id()));
     let path = file.to_str().unwrap();
-    run("pg_dump", ours, &["-Fc", "-f", path, "postgres"]);
+    run(
+        "pg_dump",
+        ours,
+        &["-Fc", "-n", "app", "-f", path, "postgres"],
+    );
     direct.query("DROP SCHEMA app CASCADE");
     run("pg_restore", ours, &["-d", "postgres", path]);
     std::fs::remove_file(&file).unwrap();

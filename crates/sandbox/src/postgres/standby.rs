@@ -18,7 +18,7 @@ impl PrivatePostgres {
         let mut standby = PrivatePostgres::unmade(self.options.clone())?;
         let program = self.binaries.tool("pg_basebackup")?;
         let output = account::command(&program, standby.account, "KILL")
-            .args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast"])
+            .args(["--no-sync", "--checkpoint=fast"])
             .args(["--dbname", &self.url("postgres")])
             .arg("--pgdata")
             .arg(standby.data_folder())
@@ -30,6 +30,8 @@ impl PrivatePostgres {
             let stderr = String::from_utf8_lossy(&output.stderr);
             return Err(Error::BaseBackup(stderr.trim().to_owned()));
         }
+        // A tool that is newer than the server would name options that the server does not know.
+        standby.follow(self)?;
         standby.start_on_a_free_port()?;
         Ok(standby)
     }
