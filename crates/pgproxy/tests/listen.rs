@@ -12,6 +12,9 @@ use support::{Over, PATIENCE, Rig, sqlstates, tags};
 
 const LISTENING: &str = "pg_stat_activity WHERE backend_type = 'client backend' \
     AND application_name <> 'direct' AND query ~ '^(UN)?LISTEN \"'";
+/// Whose LISTEN has come to its end.
+const READY: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+    AND application_name <> 'direct' AND query ~ '^(UN)?LISTEN \"' AND state = 'idle'";
 
 /// Channel and payload of a notification.
 fn notification(frame: &Frame) -> (String, String) {
@@ -226,8 +229,7 @@ fn listeners_are_told_when_notifications_may_have_been_lost() {
         (b'N', Some("01000"))
     );
     let mut direct = rig.direct();
-    let again = format!("SELECT count(*) FROM {LISTENING}");
-    wait_until(PATIENCE, || direct.value(&again) == "1");
+    wait_until(PATIENCE, || direct.value(READY) == "1");
     direct.query("NOTIFY news, 'again'");
     expect(&mut client, "news", "again");
 }
@@ -244,7 +246,7 @@ fn the_console_replaces_the_connection_that_listens_too() {
     assert_eq!(sqlstates(&console.query("RECONNECT")), [""; 0]);
     assert_eq!(sqlstates(&console.query("WAIT_CLOSE")), [""; 0]);
     assert_eq!(client.read().field(b'C').as_deref(), Some("01000"));
-    let another = format!("SELECT count(*) FROM {LISTENING} AND pid <> {before}");
+    let another = format!("{READY} AND pid <> {before}");
     wait_until(PATIENCE, || direct.value(&another) == "1");
     direct.query("NOTIFY news, 'again'");
     expect(&mut client, "news", "again");

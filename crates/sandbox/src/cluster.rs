@@ -131,7 +131,7 @@ impl Cluster<'_> {
 
 /// Copies folders and plain files: a fresh cluster has nothing else. Folders are private, as
 /// Postgres demands.
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(from)? {

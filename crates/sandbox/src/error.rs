@@ -42,10 +42,6 @@ pub enum Error {
     #[error("initdb failed: {0}")]
     Initdb(String),
 
-    /// `pg_basebackup` ended with an error.
-    #[error("pg_basebackup failed: {0}")]
-    BaseBackup(String),
-
     /// The server ended before it was ready; its last log lines follow.
     #[error("Postgres did not start; the end of its log:\n{log}")]
     Failed {

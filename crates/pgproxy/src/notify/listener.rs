@@ -53,7 +53,6 @@ async fn listen(
     connection: &mut ServerConnection,
     listening: &mut HashSet<Name>,
 ) -> io::Result<()> {
-    run_each(hub, connection, "LISTEN", &[Arc::clone(&hub.marks)]).await?;
     loop {
         let Change {
             listen,
@@ -68,9 +67,12 @@ async fn listen(
             });
         }
         for names in listen.chunks(NAMES_AT_ONCE) {
-            run_each(hub, connection, "LISTEN", names).await?;
-            hub.confirm(names);
-            listening.extend(names.iter().cloned());
+            // To the marks as long as to anything else.
+            let marks = listening.is_empty().then_some(&hub.marks);
+            let names: Vec<Name> = marks.into_iter().chain(names).cloned().collect();
+            run_each(hub, connection, "LISTEN", &names).await?;
+            hub.confirm(&names);
+            listening.extend(names.into_iter().filter(|name| *name != hub.marks));
         }
         if listening.is_empty() {
             return Ok(());

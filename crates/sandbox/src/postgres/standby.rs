@@ -4,34 +4,28 @@ use std::fs;
 use std::path::Path;
 
 use super::{PrivatePostgres, append};
-use crate::account;
+use crate::cluster::copy_tree;
 use crate::error::{Doing, Error};
 
 impl PrivatePostgres {
-    /// A hot standby of this server, which must run: a copy of its data that follows it by streaming, on a port of its own.
-    /// `SELECT pg_promote()` makes it a primary.
+    /// A hot standby of this server: a copy of its data that follows it by streaming, on a port of its own. This one is stopped
+    /// for as long as the copy takes. `SELECT pg_promote()` makes the standby a primary.
     ///
     /// # Errors
     ///
-    /// The copy cannot be made, or does not start.
-    pub fn standby(&self) -> Result<PrivatePostgres, Error> {
+    /// The copy cannot be made, or one of the two does not start.
+    pub fn standby(&mut self) -> Result<PrivatePostgres, Error> {
         let mut standby = PrivatePostgres::unmade(self.options.clone())?;
-        let program = self.binaries.tool("pg_basebackup")?;
-        let output = account::command(&program, standby.account, "KILL")
-            .args(["--no-sync", "--checkpoint=fast"])
-            .args(["--dbname", &self.url("postgres")])
-            .arg("--pgdata")
-            .arg(standby.data_folder())
-            .current_dir(standby.folder.path())
-            .env("LC_ALL", "C")
-            .output()
-            .doing(|| "run pg_basebackup".into())?;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            return Err(Error::BaseBackup(stderr.trim().to_owned()));
+        // No pg_basebackup: the one that is installed may be older than the server.
+        self.stop();
+        let (from, to) = (self.data_folder(), standby.data_folder());
+        copy_tree(&from, &to).doing(|| format!("copy {}", from.display()))?;
+        if let Some(account) = standby.account {
+            let doing = || format!("give {} away", to.display());
+            account.give(&to).doing(doing)?;
         }
-        // A tool that is newer than the server would name options that the server does not know.
         standby.follow(self)?;
+        self.restart()?;
         standby.start_on_a_free_port()?;
         Ok(standby)
     }
