@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use paceline_testkit::{RawPg, frame, wait_until};
-use support::{PATIENCE, POOLED, Rig, sqlstates, tags};
+use support::{PATIENCE, POOLED, Rig, extended, sqlstates, tags};
 
 /// An error skips what follows: a Parse of the unnamed statement that was skipped has not replaced the one before.
 #[test]
@@ -99,16 +99,7 @@ fn what_comes_behind_discard_all_has_the_settings_of_the_startup() {
         ("options", "-c work_mem=3MB"),
     ];
     let mut client = RawPg::try_login(rig.port, &parameters, password).unwrap();
-    let run = |sql: &str| {
-        [
-            frame::parse("", sql, &[]),
-            frame::bind("", "", &[]),
-            frame::execute("", 0),
-            frame::sync(),
-        ]
-        .concat()
-    };
-    client.send(&[run("DISCARD ALL"), run("SHOW work_mem")].concat());
+    client.send(&[extended("DISCARD ALL"), extended("SHOW work_mem")].concat());
     let discarded = tags(&client.read_until_ready()).replace('S', "");
     assert_eq!(discarded, "12CZ");
     let shown = client.read_until_ready();

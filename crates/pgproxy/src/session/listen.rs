@@ -35,6 +35,13 @@ pub(super) enum Adoption {
     Failed,
 }
 
+/// What a notification tells of.
+enum Subject<'n> {
+    Channel(&'n [u8]),
+    /// It came through the channel of the marks; not all that does is one.
+    Mark(Option<Mark>),
+}
+
 /// What is remembered of moves. One word large for a client that never listened.
 #[derive(Default)]
 pub(super) struct Listening(Option<Box<Moves>>);
@@ -261,50 +268,60 @@ impl Session {
         }
     }
 
+    /// What a notification tells of. `None` when it cannot be read.
+    fn subject<'n>(&self, body: &'n [u8]) -> Option<Subject<'n>> {
+        let Notification {
+            channel, payload, ..
+        } = Notification::parse(body).ok()?;
+        Some(if *channel == *self.client.target.hub.marks() {
+            Subject::Mark(Mark::parse(payload))
+        } else {
+            Subject::Channel(channel)
+        })
+    }
+
     /// The connection itself tells of a notification. Whether the client gets it from here.
     pub(super) fn passes_on(&mut self, body: &[u8]) -> bool {
         let Some(subscriptions) = &self.client.subscriptions else {
             return true;
         };
-        let Ok(Notification {
-            channel, payload, ..
-        }) = Notification::parse(body)
-        else {
-            return true;
-        };
-        if *channel == *self.client.target.hub.marks() {
-            if Mark::parse(payload) == Some(self.mark()) {
-                self.listening.moves().has_passed = true;
+        match self.subject(body) {
+            None => true,
+            Some(Subject::Mark(mark)) => {
+                if mark == Some(self.mark()) {
+                    self.listening.moves().has_passed = true;
+                }
+                false
             }
-            return false;
+            Some(Subject::Channel(channel)) => {
+                let is_known = subscriptions.contains(channel);
+                let moves = self.listening.moves();
+                !is_known || moves.fresh.get(channel) == Some(&moves.count) && !moves.has_passed
+            }
         }
-        let is_known = subscriptions.contains(channel);
-        let moves = self.listening.moves();
-        !is_known || moves.fresh.get(channel) == Some(&moves.count) && !moves.has_passed
     }
 
     /// Whether the client gets what the listening connection has told. A notice of its loss is the end of all waiting for marks.
     fn takes(&mut self, frame: &[u8]) -> bool {
-        let moves = self.listening.moves();
         let (Some(b'A'), Some(body)) = (frame.first(), frame.get(Header::LEN..)) else {
-            moves.fresh.clear();
+            self.listening.moves().fresh.clear();
             return true;
         };
-        let Ok(Notification {
-            channel, payload, ..
-        }) = Notification::parse(body)
-        else {
-            return true;
-        };
-        if *channel == *self.client.target.hub.marks() {
-            if let Some(mark) = Mark::parse(payload) {
-                moves.fresh.retain(|_, move_| *move_ > mark.number);
+        match self.subject(body) {
+            None => true,
+            Some(Subject::Mark(mark)) => {
+                if let Some(mark) = mark {
+                    let fresh = &mut self.listening.moves().fresh;
+                    fresh.retain(|_, move_| *move_ > mark.number);
+                }
+                false
             }
-            return false;
+            Some(Subject::Channel(channel)) => {
+                let subscriptions = self.client.subscriptions.as_ref();
+                subscriptions.is_some_and(|subscriptions| subscriptions.contains(channel))
+                    && !self.listening.moves().fresh.contains_key(channel)
+            }
         }
-        let subscriptions = self.client.subscriptions.as_ref();
-        subscriptions.is_some_and(|subscriptions| subscriptions.contains(channel))
-            && !moves.fresh.contains_key(channel)
     }
 
     /// Ready when there is something for the client, or the move can go on or has taken too long.
