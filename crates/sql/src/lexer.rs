@@ -81,6 +81,7 @@ pub(crate) struct Token {
 pub(crate) struct Broken;
 
 /// Iterates over the tokens of a text, white space and comments left out.
+#[derive(Clone)]
 pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -96,6 +97,16 @@ impl<'a> Lexer<'a> {
             ended: false,
             in_line_comment: false,
         }
+    }
+
+    /// Where the token ends that was read last.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// A token of this text.
+    pub(crate) fn text(&self, token: Token) -> &'a [u8] {
+        &self.bytes[token.start..token.end]
     }
 
     /// Whether the text, read to its end, ends in a `--` comment.

@@ -25,6 +25,7 @@
 
 mod batch;
 mod comment;
+mod condense;
 mod lexer;
 mod pretty;
 mod reduce;

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
 
+use crate::condense::condense;
 use crate::reduce::{Exact, Guess, Irreducible, Recording, Reducer, hash_literal, hash_literals};
 use crate::shape::Shape;
 use crate::shapes::Shapes;
 use crate::templates::Templates;
-use crate::tree;
+use crate::tree::{self, Facts};
 use crate::trusted::TrustedFunction;
 
 /// Bounds of a [`Statements`] table, and what it takes on trust.
@@ -145,13 +146,25 @@ impl Statements {
         }
     }
 
-    /// Looks a text up, and parses it when it is new. Never fails: what the parser refuses is [`Kind::Unknown`].
+    /// Looks a text up, and parses it when it is new. Never fails: what the parser refuses is [`Kind::Unknown`], and so is a
+    /// text of more than [`Statements::INLINE_BYTES_MAX`] bytes that has more than 32,768 tokens although long lists of
+    /// constants are cut. The tree of a text takes some 40 MiB at most.
     ///
     /// [`Kind::Unknown`]: crate::Kind::Unknown
     pub fn learn(&self, text: &str) -> Statement {
         if let Understanding::Known(statement) = self.understand(text) {
             return statement;
         }
+        let literals = hash_literals(text);
+        let short = (text.len() > Statements::INLINE_BYTES_MAX).then(|| condense(text));
+        let text = match &short {
+            Some(Some(short)) => short,
+            Some(None) => {
+                let shape = self.shapes.intern(None, &Facts::unknown(text));
+                return Statement { shape, literals };
+            }
+            None => text,
+        };
         let facts = tree::read(text, &self.limits.trusted_functions);
         let mut recording = Recording::default();
         let mut reducer = Reducer::default();
@@ -166,10 +179,7 @@ impl Statements {
             Err(Irreducible) => None,
         };
         let shape = self.shapes.intern(form, &facts);
-        let statement = Statement {
-            shape,
-            literals: hash_literals(text),
-        };
+        let statement = Statement { shape, literals };
         match reducer.reduce(text, &mut recording, bytes_max) {
             Ok((skeleton, _)) if recording.is_confirmed_by(&facts.constants) => {
                 self.skeletons

@@ -36,6 +36,30 @@ pub(crate) struct Facts {
     pub(crate) utilities: Vec<Utility>,
 }
 
+impl Facts {
+    /// Of a text that may do anything.
+    pub(crate) fn unknown(text: &str) -> Facts {
+        let whole = Utility {
+            range: 0..text.len(),
+            numbers: true,
+            name: None,
+        };
+        Facts {
+            kind: Kind::Unknown,
+            summary: "UNKNOWN".to_owned(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            functions: Vec::new(),
+            session: SessionEffect::unknown(),
+            transaction: None,
+            locks: false,
+            hidden_writes: true,
+            constants: Vec::new(),
+            utilities: vec![whole],
+        }
+    }
+}
+
 /// Parses a text and reads the tree. What the parser refuses may do anything, and so may a function that is neither
 /// Postgres's own nor trusted.
 pub(crate) fn read(text: &str, trusted: &[TrustedFunction]) -> Facts {
@@ -43,28 +67,7 @@ pub(crate) fn read(text: &str, trusted: &[TrustedFunction]) -> Facts {
     let parsed = catch_unwind(AssertUnwindSafe(|| pg_query::parse(text, 0)));
     match parsed {
         Ok(Ok(result)) => read_statements(text, &result.protobuf.stmts, trusted),
-        _ => unknown(text),
-    }
-}
-
-fn unknown(text: &str) -> Facts {
-    let whole = Utility {
-        range: 0..text.len(),
-        numbers: true,
-        name: None,
-    };
-    Facts {
-        kind: Kind::Unknown,
-        summary: "UNKNOWN".to_owned(),
-        reads: Vec::new(),
-        writes: Vec::new(),
-        functions: Vec::new(),
-        session: SessionEffect::unknown(),
-        transaction: None,
-        locks: false,
-        hidden_writes: true,
-        constants: Vec::new(),
-        utilities: vec![whole],
+        _ => Facts::unknown(text),
     }
 }
 
