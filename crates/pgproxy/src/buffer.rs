@@ -3,16 +3,20 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::room::{Held, Room};
 use crate::stream::Stream;
 
 /// What a buffer begins with, and shrinks to.
 const BASE_BYTES: usize = 8 * 1024;
 /// A buffer that a read has filled grows up to this, so that bulk data take fewer system calls.
-const BULK_BYTES: usize = 64 * 1024;
+pub(crate) const BULK_BYTES: usize = 64 * 1024;
+/// What grows beyond this has to find room with the texts of all clients.
+const OWN_BYTES: usize = 2 * BULK_BYTES;
 /// Above this much unsent, whoever produces more has to wait.
 pub(crate) const BACKLOG_BYTES: usize = 64 * 1024;
 
@@ -48,6 +52,8 @@ struct Incoming {
     memory: Vec<u8>,
     start: usize,
     end: usize,
+    /// Its part of the room for texts, while it is large.
+    held: Option<Held>,
 }
 
 impl Inbox {
@@ -86,14 +92,38 @@ impl Inbox {
         let mut memory = bytes.to_vec();
         memory.extend_from_slice(self.bytes());
         let (start, end) = (0, memory.len());
-        self.0 = Some(Box::new(Incoming { memory, start, end }));
+        let held = self.0.take().and_then(|incoming| incoming.held);
+        self.0 = Some(Box::new(Incoming {
+            memory,
+            start,
+            end,
+            held,
+        }));
+    }
+
+    /// Whether there is room for what the next read of a message of `wanted` bytes makes of it. It counts twice: what is
+    /// read is copied once, to be parsed, kept or sent on.
+    pub(crate) fn finds_room(&mut self, wanted: usize, room: &Arc<Room>) -> bool {
+        let Some(incoming) = &mut self.0 else {
+            return true;
+        };
+        let goal = incoming.goal(wanted);
+        goal <= OWN_BYTES || room.grow(&mut incoming.held, 2 * goal)
+    }
+
+    /// Whether it has grown beyond what each client may have.
+    pub(crate) fn is_large(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|incoming| incoming.held.is_some())
     }
 
     /// Puts the memory aside for others when nothing is in it.
     pub(crate) fn release(&mut self, spares: &Spares) {
         if self.is_empty()
-            && let Some(incoming) = self.0.take()
+            && let Some(mut incoming) = self.0.take()
         {
+            incoming.held = None;
             let bytes = incoming.memory.len();
             put_aside(&spares.incoming, incoming, bytes);
         }
@@ -128,8 +158,20 @@ impl Inbox {
 }
 
 impl Incoming {
-    /// Makes room for a message of `wanted` bytes in all. A length is only a promise: room grows with what has come, never
-    /// by more than doubling.
+    /// How large the memory is to be for a message of `wanted` bytes in all. A length is only a promise: memory grows with what
+    /// has come, never by more than doubling.
+    fn goal(&self, wanted: usize) -> usize {
+        let len = self.end - self.start;
+        let has_room = self.end < self.memory.len()
+            && (wanted <= len || self.start + wanted <= self.memory.len());
+        if has_room {
+            return self.memory.len();
+        }
+        let least = wanted.max(len + 1);
+        let goal = least.min((len * 2).max(BULK_BYTES)).max(BASE_BYTES);
+        goal.max(self.memory.len())
+    }
+
     fn make_room(&mut self, wanted: usize) {
         let len = self.end - self.start;
         if self.end < self.memory.len()
@@ -137,12 +179,9 @@ impl Incoming {
         {
             return;
         }
+        let goal = self.goal(wanted);
         self.memory.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, len);
-        let goal = wanted
-            .max(len + 1)
-            .min((len * 2).max(BULK_BYTES))
-            .max(BASE_BYTES);
         if self.memory.len() < goal {
             self.memory.resize(goal, 0);
         }

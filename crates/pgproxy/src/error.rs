@@ -11,6 +11,7 @@ use paceline_pgwire::{ErrorFields, Report, Severity, SqlState};
 
 use crate::files::FileError;
 use crate::pool::Fullness;
+use crate::room::Room;
 use crate::tls::TlsError;
 
 /// Why a proxy cannot be made from its configuration.
@@ -45,6 +46,14 @@ pub enum Error {
     Zero {
         /// Which setting.
         setting: &'static str,
+    },
+    /// The longest text that is accepted could never be passed on.
+    #[error(
+        "statement_memory_max must be at least {least} bytes, twice statement_bytes_max: a text is kept as it comes and as it is passed on"
+    )]
+    StatementMemory {
+        /// What it must be at least.
+        least: usize,
     },
     /// The system gives no random numbers, or no threads.
     #[error("could not read random numbers from /dev/urandom, or start a thread: {0}")]
@@ -465,6 +474,15 @@ impl Refusal {
             format!("the statement's text has {bytes} bytes, statement_bytes_max is {max}"),
         )
         .hint("Pass large values as parameters or by COPY, or raise statement_bytes_max.")
+    }
+
+    pub(crate) fn no_room_for_text(bytes: usize, room: &Room) -> Self {
+        let (held, max) = (room.held(), room.max());
+        Self::new(
+            SqlState::OUT_OF_MEMORY,
+            format!("no memory for a statement's text of {bytes} bytes: {held} are in use for all clients, statement_memory_max is {max}"),
+        )
+        .hint("Try again when others have sent theirs, pass large values as parameters or by COPY, close prepared statements, or raise statement_memory_max.")
     }
 
     pub(crate) fn name_too_long() -> Self {

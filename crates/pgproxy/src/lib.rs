@@ -25,6 +25,7 @@ mod observe;
 mod pool;
 mod proxy;
 mod random;
+mod room;
 mod roster;
 mod server;
 mod session;

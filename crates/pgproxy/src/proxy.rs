@@ -19,6 +19,7 @@ use crate::databases::{Databases, Target};
 use crate::error::{Error, Unavailable};
 use crate::means::Means;
 use crate::pool::{Grant, PoolSnapshot};
+use crate::room::Room;
 use crate::settings::SettingsTable;
 use crate::slow_log::{SlowLog, SlowStatement};
 use crate::tls::{self, Connectors};
@@ -47,6 +48,8 @@ pub struct Proxy {
     pub(crate) client_limits: Limits,
     pub(crate) server_limits: Limits,
     pub(crate) learning: Semaphore,
+    /// For the texts of all clients.
+    pub(crate) room: Arc<Room>,
     pub(crate) control: OnceLock<Control>,
     pub(crate) slow_log: SlowLog,
 }
@@ -62,6 +65,8 @@ pub struct Stats {
     pub bytes_from_clients_total: u64,
     /// Bytes that server connections have sent.
     pub bytes_from_servers_total: u64,
+    /// What large statement texts under way and prepared ones take in memory, in bytes.
+    pub statement_bytes: usize,
 }
 
 impl Proxy {
@@ -81,13 +86,14 @@ impl Proxy {
         let means = Arc::new(Means::new().map_err(Error::Start)?);
         means.connectors.exchange(Connectors::read(&config)?);
         let settings = SettingsTable::new();
+        let room = Room::new(fixed.statement_memory_max);
         let known = Known::read(Arc::clone(&config))?;
         let authenticator = Authenticator::new(known, Arc::clone(&means), settings.neutral())?;
         config.warn();
         Ok(Arc::new(Self {
             databases: Databases::new(Arc::clone(&config), settings.neutral(), Arc::clone(&means)),
             settings,
-            statements: StatementTable::new(),
+            statements: StatementTable::new(&room),
             cancel_keys: CancelKeys::new(),
             authenticator,
             acceptor: tls::Acceptor::new(&config.client_tls)?,
@@ -97,6 +103,7 @@ impl Proxy {
             client_limits: Limits::frontend(fixed.statement_bytes_max),
             server_limits: Limits::backend(),
             learning: Semaphore::new(LEARNING_MAX),
+            room,
             control: OnceLock::new(),
             slow_log: SlowLog::new(config.slow_query, config.slow_query_parameters),
             journal,
@@ -231,6 +238,7 @@ impl Proxy {
             transactions_total: workers.transactions_total(),
             bytes_from_clients_total,
             bytes_from_servers_total,
+            statement_bytes: self.room.held(),
         }
     }
 }

@@ -203,6 +203,11 @@ pub(super) fn clients(sheet: &mut Sheet<'_>, stats: &Stats) -> fmt::Result {
         "Transactions that came to their end",
     );
     sheet.counters(&transactions, one(stats.transactions_total))?;
+    let memory = bytes(
+        "paceline_pgproxy_statement_memory",
+        "Memory of large statement texts under way and of prepared ones",
+    );
+    sheet.gauges(&memory, one(stats.statement_bytes as u64))?;
     let sent = [
         ("clients", stats.bytes_from_clients_total),
         ("servers", stats.bytes_from_servers_total),

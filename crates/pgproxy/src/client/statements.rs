@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use paceline_sql::{SessionEffect, Statement};
 
+use crate::room::{Held, Room};
+
 /// Parts of the table with a lock of their own.
 const SHARDS: usize = 8;
 /// Texts that are remembered although no client holds them, so that the next client finds them understood.
@@ -39,6 +41,7 @@ pub(crate) struct Prepared {
     pub(crate) statement: Statement,
     /// It stands for another one, and does nothing to the session that runs it.
     is_stand_in: bool,
+    _held: Held,
 }
 
 impl Prepared {
@@ -70,6 +73,7 @@ pub(crate) struct StatementTable {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
     last_id: AtomicU64,
+    room: Arc<Room>,
 }
 
 #[derive(Default)]
@@ -80,12 +84,24 @@ struct Shard {
 }
 
 impl StatementTable {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(room: &Arc<Room>) -> Self {
         Self {
+            room: Arc::clone(room),
             hasher: RandomState::new(),
             shards: Default::default(),
             last_id: AtomicU64::new(0),
         }
+    }
+
+    /// Whether there is no memory for another text of so many bytes, whatever is forgotten.
+    pub(crate) fn is_out_of_room(&self, bytes: usize) -> bool {
+        if self.room.lacks(bytes) {
+            for shard in &self.shards {
+                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.forget_unused();
+            }
+        }
+        self.room.lacks(bytes)
     }
 
     /// The statement, if any client has prepared it.
@@ -164,6 +180,7 @@ impl StatementTable {
             reading: source.reading,
             statement: statement.clone(),
             is_stand_in,
+            _held: self.room.hold(source.text.len() + source.types.len()),
         })
     }
 
@@ -272,7 +289,7 @@ mod tests {
 
     #[test]
     fn one_text_with_one_set_of_types_is_one_statement() {
-        let table = StatementTable::new();
+        let table = StatementTable::new(&Room::new(0));
         let statement = Statements::new(Limits::default()).learn("SELECT $1");
         let one = table.intern(source(b"SELECT $1"), &statement);
         assert!(Arc::ptr_eq(
@@ -299,7 +316,7 @@ mod tests {
 
     #[test]
     fn what_nobody_holds_is_forgotten_when_room_is_needed() {
-        let table = StatementTable::new();
+        let table = StatementTable::new(&Room::new(0));
         let statement = Statements::new(Limits::default()).learn("x");
         let held = table.intern(source(b"held"), &statement);
         for number in 0..2 * ENTRIES_MAX {
@@ -316,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_clients_texts_are_counted() {
-        let table = StatementTable::new();
+        let table = StatementTable::new(&Room::new(0));
         let statement = Statements::new(Limits::default()).learn("x");
         let mut statements = ClientStatements::default();
         statements.insert(b"a", table.make(source(b"12345"), &statement));

@@ -39,5 +39,6 @@ fixed! {
     prepared_statements_max: usize,
     client_statements_max: usize,
     statement_bytes_max: usize,
+    statement_memory_max: usize,
     forward_trace_comment: bool,
 }

@@ -97,6 +97,9 @@ pub struct Config {
     pub clients_max: usize,
     /// The longest statement text that is accepted, and the most that all named statements of one client may add up to.
     pub statement_bytes_max: usize,
+    /// What large texts under way and all prepared texts of all clients may take in memory. A text counts twice: as it comes, and
+    /// as it is passed on.
+    pub statement_memory_max: usize,
     /// How clients prove who they are.
     pub client_auth: ClientAuth,
     /// What clients get that ask for TLS.
@@ -147,6 +150,7 @@ impl Default for Config {
             client_statements_max: 10_000,
             clients_max: 10_000,
             statement_bytes_max: 64 * 1024 * 1024,
+            statement_memory_max: 256 * 1024 * 1024,
             client_auth: ClientAuth::default(),
             client_tls: ClientTls::default(),
             login_timeout: Duration::from_secs(30),

@@ -15,7 +15,7 @@ use paceline_pgwire::startup::Packet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::buffer::{Inbox, Outbox};
+use crate::buffer::{BULK_BYTES, Inbox, Outbox};
 use crate::client::startup::Arrival;
 use crate::databases::Target;
 use crate::error::Refusal;
@@ -215,7 +215,15 @@ impl Relay {
         let mut progress = was_up && !self.server_out.is_backed_up();
         progress |= was_down && !outbox.is_backed_up();
         if !self.is_client_closed && !self.server_out.is_backed_up() {
+            if inbox.is_large() && self.server_out.is_empty() {
+                inbox.shrink();
+                self.server_out.shrink();
+            }
             let wanted = self.tap.wants_of_client(inbox.bytes());
+            if wanted > BULK_BYTES && !inbox.finds_room(wanted, &worker.proxy.room) {
+                self.tap.let_pass(inbox.bytes());
+                return Poll::Ready(Ok(()));
+            }
             match inbox.poll_fill(stream, wanted, spares, context) {
                 Poll::Ready(Ok(0)) => {
                     self.is_client_closed = true;

@@ -137,14 +137,8 @@ impl Tap {
                     length: length @ 4..,
                     ..
                 }) => {
-                    self.client.stream(
-                        Header {
-                            tag,
-                            body_len: length - 4,
-                        },
-                        0,
-                    );
-                    self.is_lost = true;
+                    let body_len = length - 4;
+                    self.overlook(Header { tag, body_len });
                 }
                 Err(_) => self.is_blind = true,
             }
@@ -155,6 +149,18 @@ impl Tap {
             self.lose();
         }
         bytes.len()
+    }
+
+    /// The message that begins here finds no memory.
+    pub(super) fn let_pass(&mut self, bytes: &[u8]) {
+        if let Ok(Some(header)) = self.proxy.client_limits.header(bytes) {
+            self.overlook(header);
+        }
+    }
+
+    fn overlook(&mut self, header: Header) {
+        self.client.stream(header, 0);
+        self.is_lost = true;
     }
 
     /// Reads what the server has sent; gives how much of it may pass.

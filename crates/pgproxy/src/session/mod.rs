@@ -150,6 +150,8 @@ struct Rare {
     internal_error: Option<(SqlState, String)>,
     /// What a huge text means, found out elsewhere.
     learnt: Option<Statement>,
+    /// There was no memory for the text that the client has begun to send.
+    lacks_room: bool,
     /// The client has ended: what is due may still be passed on until then.
     leaving: Option<Pin<Box<Sleep>>>,
 }

@@ -49,7 +49,8 @@ impl Session {
         if !parse.statement.is_empty() && self.is_name_open() {
             return Ok(Some(Stall::Answers));
         }
-        if let Some(refusal) = self.refusal_of_name(parse.statement, parse.text.len()) {
+        let is_new = known.is_none();
+        if let Some(refusal) = self.refusal_of_name(parse.statement, parse.text.len(), is_new) {
             self.take_learnt();
             return self.refuse(b'P', refusal);
         }
@@ -294,7 +295,7 @@ impl Session {
         }
     }
 
-    fn refusal_of_name(&self, name: &[u8], bytes: usize) -> Option<Refusal> {
+    fn refusal_of_name(&self, name: &[u8], bytes: usize, is_new: bool) -> Option<Refusal> {
         if name.is_empty() {
             return None;
         }
@@ -305,8 +306,12 @@ impl Session {
         if statements.len() >= fixed.client_statements_max {
             return Some(Refusal::too_many_statements(fixed.client_statements_max));
         }
-        let is_too_large = statements.text_bytes() + bytes > fixed.statement_bytes_max;
-        is_too_large.then(|| Refusal::statements_too_large(fixed.statement_bytes_max))
+        if statements.text_bytes() + bytes > fixed.statement_bytes_max {
+            return Some(Refusal::statements_too_large(fixed.statement_bytes_max));
+        }
+        let proxy = &self.worker.proxy;
+        let lacks_room = is_new && proxy.statements.is_out_of_room(bytes);
+        lacks_room.then(|| Refusal::no_room_for_text(bytes, &proxy.room))
     }
 
     fn note_trace(&mut self, id: StatementId, trace: TraceParent) {

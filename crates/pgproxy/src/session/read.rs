@@ -33,6 +33,10 @@ impl Session {
             let reader = self.client.reader;
             let piece = match self.next(inbox) {
                 Ok(Some(piece)) => piece,
+                Ok(None) if self.lacks_room() => match self.refuse_for_room(inbox)? {
+                    Some(stall) => return Ok(stall),
+                    None => continue,
+                },
                 Ok(None) => return Ok(Stall::Input),
                 Err(error) => match self.too_long(&error, inbox)? {
                     Some(stall) => return Ok(stall),
@@ -156,21 +160,43 @@ impl Session {
         if !(4..=LENGTH_MAX).contains(&length) {
             return Err(End::Told(Refusal::client_protocol(error)));
         }
-        if !self.skips() {
-            let max = self.worker.proxy.fixed.statement_bytes_max;
-            let refusal = Refusal::statement_too_long(length as usize - 4, max);
-            if let Some(stall) = self.refuse(tag, refusal)? {
-                return Ok(Some(stall));
-            }
+        let max = self.worker.proxy.fixed.statement_bytes_max;
+        let body_len = length - 4;
+        let refusal = Refusal::statement_too_long(body_len as usize, max);
+        self.refuse_statement(Header { tag, body_len }, refusal, inbox)
+    }
+
+    /// Whether there is no memory for the text that the client has begun to send.
+    fn lacks_room(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.lacks_room)
+    }
+
+    /// So is one for which there is no memory now. Only texts are kept that are so long.
+    fn refuse_for_room(&mut self, inbox: &mut Inbox) -> Result<Option<Stall>, End> {
+        let header = self.worker.proxy.client_limits.header(inbox.bytes());
+        let Ok(Some(header)) = header else {
+            return Ok(Some(Stall::Input));
+        };
+        let room = &self.worker.proxy.room;
+        let refusal = Refusal::no_room_for_text(header.body_len as usize, room);
+        let stall = self.refuse_statement(header, refusal, inbox)?;
+        self.rare().lacks_room = stall.is_some();
+        Ok(stall)
+    }
+
+    fn refuse_statement(
+        &mut self,
+        header: Header,
+        refusal: Refusal,
+        inbox: &mut Inbox,
+    ) -> Result<Option<Stall>, End> {
+        if !self.skips()
+            && let Some(stall) = self.refuse(header.tag, refusal)?
+        {
+            return Ok(Some(stall));
         }
         self.body_to = BodyTo::Nowhere;
-        self.client.reader.stream(
-            Header {
-                tag,
-                body_len: length - 4,
-            },
-            Header::LEN,
-        );
+        self.client.reader.stream(header, Header::LEN);
         inbox.consume(Header::LEN);
         Ok(None)
     }

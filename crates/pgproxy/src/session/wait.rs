@@ -6,12 +6,15 @@ use std::task::{Context, Poll};
 
 use super::stream::Lost;
 use super::{Doing, End, Session};
+use crate::buffer::BULK_BYTES;
 use crate::error::Refusal;
 
 /// What has happened.
 enum Event {
     /// The client has sent something.
     Client,
+    /// There is no memory for a text as long as the client is about to send.
+    NoRoom,
     /// The client has closed its side.
     ClientClosed,
     /// The client is gone.
@@ -58,6 +61,10 @@ impl Session {
         .await;
         match event {
             Event::Client | Event::Written | Event::Woken => Ok(()),
+            Event::NoRoom => {
+                self.rare().lacks_room = true;
+                Ok(())
+            }
             Event::ClientClosed => self.leave(),
             Event::Hub => {
                 self.heed_hub();
@@ -113,6 +120,14 @@ impl Session {
             client.outbox.release(&self.worker.spares);
             self.batch.release(&self.worker.spares);
         }
+        // Within a transaction what was needed for a large text is not kept, either.
+        if client.inbox.is_large()
+            && let Some(server) = &mut self.server
+            && server.outbox.is_empty()
+        {
+            client.inbox.shrink();
+            server.outbox.shrink();
+        }
         // While it was backed up nobody asked the server for more.
         if (self.is_paused || was_backed_up) && !client.outbox.is_backed_up() {
             return Poll::Ready(Event::Server);
@@ -137,7 +152,10 @@ impl Session {
             .reader
             .wants(limits, client.inbox.bytes())
             .unwrap_or(0);
-        let spares = &self.worker.spares;
+        let (spares, proxy) = (&self.worker.spares, &self.worker.proxy);
+        if wanted > BULK_BYTES && !client.inbox.finds_room(wanted, &proxy.room) {
+            return Poll::Ready(Event::NoRoom);
+        }
         client
             .inbox
             .poll_fill(&mut client.stream, wanted, spares, context)

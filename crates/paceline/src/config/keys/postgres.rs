@@ -195,6 +195,14 @@ pub(super) const KEYS: &[Key] = &[
         "The longest statement text, and the most that all named statements of one client may add up to.",
     ),
     key(
+        "postgres.statement_memory_max",
+        Field::Size(
+            |draft| &mut draft.postgres.statement_memory_max,
+            2048..=1 << 40,
+        ),
+        "What large statement texts under way (above 128 KiB) and prepared texts may take in memory, over all clients. A text under way counts twice: as it comes, and as it is passed on. At least twice statement_bytes_max.",
+    ),
+    key(
         "postgres.forward_trace_comment",
         Field::Flag(|draft| &mut draft.postgres.forward_trace_comment),
         "Whether the trace comment stays in the text that the server gets. Without it, statements that differ in nothing else share one prepared statement.",
