@@ -28,24 +28,35 @@
 //! # Ok::<(), paceline_loadgen::Error>(())
 //! ```
 
+mod bootstrap;
 mod cancel;
 mod client;
+mod distribution;
 mod error;
 mod fetch;
+mod grade;
+mod intervals;
 mod plan;
 mod report;
 mod run;
 mod scenario;
 mod stats;
 mod target;
+#[cfg(test)]
+mod tests;
 mod threshold;
 
+pub use bootstrap::Estimate;
 pub use cancel::Cancel;
+pub use distribution::Distribution;
 pub use error::Error;
 pub use fetch::{Answer, Fetcher};
-pub use plan::{Arrivals, Load, Plan};
-pub use report::{Errors, Generator, Mode, Percentiles, Report, Row};
+pub use grade::{Evidence, Grade, Judged, Level, Next};
+pub use intervals::Intervals;
+pub use plan::{Arrivals, Load, Plan, Stage};
+pub use report::{Errors, Generator, Mode, Percentiles, Report, Row, StageRow};
 pub use run::run;
 pub use scenario::{Problem, Route, Sample, Sampler, Scenario};
+pub use stats::Block;
 pub use target::Target;
 pub use threshold::{Threshold, Verdict};

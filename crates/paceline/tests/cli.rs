@@ -151,6 +151,14 @@ fn what_is_not_understood_exits_with_2_on_stderr() {
             "which has no unit",
         ),
         (
+            &["load", "--url", "http://a", "--stage", "30s"],
+            "TIME@RATE",
+        ),
+        (
+            &["load", "--url", "http://a", "--stage", "1s@0"],
+            "no stage sends any request",
+        ),
+        (
             &["load", "--url", "http://a", "--threshold", "p95"],
             "p95<200ms",
         ),
@@ -393,9 +401,26 @@ fn load_gates_by_thresholds() {
         kept.stdout
     );
     assert!(kept.stdout.contains("kept    p95<10s"), "{}", kept.stdout);
+    assert!(
+        kept.stdout
+            .contains("grade: none; the hit rate was not measured"),
+        "{}",
+        kept.stdout
+    );
+    assert!(
+        kept.stdout.contains("only 50 requests/s were sent"),
+        "{}",
+        kept.stdout
+    );
     let missed = load(
         &origin.url("/broken"),
-        &["--threshold", "error_rate<1%", "--json"],
+        &[
+            "--threshold",
+            "error_rate<1%",
+            "--threshold",
+            "http_req_failed: rate<0.01",
+            "--json",
+        ],
     );
     assert_eq!(missed.code, Some(1), "{}{}", missed.stdout, missed.stderr);
     let json: Value = serde_json::from_str(&missed.stdout).expect("JSON");
@@ -406,6 +431,11 @@ fn load_gates_by_thresholds() {
         json["thresholds"][0],
         json!({"threshold": "error_rate<1%", "actual": 1.0, "unit": "fraction", "passed": false})
     );
+
+    assert_eq!(json["thresholds"][1]["passed"], false);
+    assert_eq!(json["grade"]["level"], Value::Null);
+    assert_eq!(json["intervals"]["error_rate"]["value"], 1.0);
+    assert_eq!(json["total"]["distribution"], json!([]));
 
     let scenario = file("[[route]]\npath = \"/a\"\n[[route]]\npath = \"/b\"\nweight = 2\n");
     let url = origin.url("");

@@ -2,7 +2,7 @@
 
 mod table;
 
-use crate::Load;
+use crate::{Block, Distribution, Intervals, Load};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -26,10 +26,32 @@ pub struct Report {
     pub seed: u64,
     /// All routes together.
     pub total: Row,
+    /// What of `total` is known with which certainty.
+    pub intervals: Intervals,
     /// One row for each route, in the scenario's order.
     pub routes: Vec<Row>,
+    /// One row for each stage that lasts, in the plan's order; none without stages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRow>,
     /// How well the generator itself kept up.
     pub generator: Generator,
+    /// The measured time in equal parts, from which intervals are made.
+    #[serde(skip)]
+    pub blocks: Vec<Block>,
+}
+
+/// What all routes' requests met with during one stage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageRow {
+    /// Requests per second at its beginning.
+    pub rate_from: f64,
+    /// Requests per second at its end.
+    pub rate_to: f64,
+    /// How long it lasted; less than planned when the load was ended early.
+    pub duration_s: f64,
+    /// The requests whose intended start lies in it. `route` says what the stage does.
+    #[serde(flatten)]
+    pub row: Row,
 }
 
 /// What makes the next request start.
@@ -70,6 +92,8 @@ pub struct Row {
     pub dropped: u64,
     /// Bytes of answers' bodies.
     pub response_bytes: u64,
+    /// The latencies that `latency` sums up.
+    pub distribution: Distribution,
 }
 
 /// A distribution of times in milliseconds.
@@ -121,13 +145,27 @@ impl Errors {
     pub fn count(&self) -> u64 {
         self.connect + self.timeout + self.protocol + self.status.values().sum::<u64>()
     }
+
+    /// Adds others; of the messages the first of each kind stay.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.connect += other.connect;
+        self.timeout += other.timeout;
+        self.protocol += other.protocol;
+        for (status, count) in &other.status {
+            *self.status.entry(*status).or_default() += count;
+        }
+        for (kind, example) in &other.examples {
+            let slot = self.examples.entry(kind);
+            slot.or_insert_with(|| example.clone());
+        }
+    }
 }
 
 impl Mode {
     /// The mode of a load.
-    pub fn of(load: Load) -> Self {
+    pub fn of(load: &Load) -> Self {
         match load {
-            Load::Open { .. } => Self::OpenLoop,
+            Load::Open { .. } | Load::Stages { .. } => Self::OpenLoop,
             Load::Closed { .. } => Self::ClosedLoop,
         }
     }

@@ -1,6 +1,7 @@
 //! The report for people.
 
 use super::{Percentiles, Report, Row};
+use crate::{Estimate, Intervals};
 use std::fmt;
 
 /// A lag from which on the generator's own delay distorts what it measured.
@@ -12,6 +13,13 @@ impl fmt::Display for Report {
         if let Some(rate) = self.rate {
             write!(f, ", {rate:.1} requests/s intended")?;
         }
+        if let Some(first) = self.stages.first() {
+            write!(f, ", {}", first.rate_from)?;
+            for stage in &self.stages {
+                write!(f, " → {}", stage.rate_to)?;
+            }
+            write!(f, " requests/s intended")?;
+        }
         if let Some(connections) = self.connections {
             write!(f, ", {connections} connections")?;
         }
@@ -22,29 +30,48 @@ impl fmt::Display for Report {
             self.duration_s, self.seed
         )?;
 
-        let width = self
-            .routes
-            .iter()
-            .map(|row| row.route.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(5);
-        write!(f, "{:<width$}", "route")?;
-        for head in [
-            "requests", "per s", "p50 ms", "p95 ms", "p99 ms", "max ms", "errors", "dropped",
-        ] {
-            write!(f, " {head:>9}")?;
+        let stages: Vec<&Row> = self.stages.iter().map(|stage| &stage.row).collect();
+        let routes: Vec<&Row> = self.routes.iter().chain([&self.total]).collect();
+        let rows = stages.iter().chain(&routes);
+        let width = rows.map(|row| row.route.chars().count()).max();
+        let width = width.unwrap_or(0).max(5);
+        if !stages.is_empty() {
+            write_rows(f, "stage", &stages, width)?;
+            writeln!(f)?;
         }
-        writeln!(f)?;
-        for row in self.routes.iter().chain([&self.total]) {
-            writeln!(f, "{}", Line { row, width })?;
-        }
+        write_rows(f, "route", &routes, width)?;
+        self.write_intervals(f)?;
         self.write_errors(f)?;
         self.write_generator(f)
     }
 }
 
 impl Report {
+    fn write_intervals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Intervals {
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            error_rate,
+            ..
+        } = self.intervals;
+        let known = [("p50", p50_ms), ("p95", p95_ms), ("p99", p99_ms)];
+        let mut known: Vec<String> = known
+            .iter()
+            .filter_map(|(name, estimate)| {
+                let Estimate { low, high, .. } = (*estimate)?;
+                Some(format!("{name} {low:.2} to {high:.2} ms"))
+            })
+            .collect();
+        known.extend(error_rate.map(|Estimate { low, high, .. }| {
+            format!("errors {:.3} to {:.3} %", low * 100.0, high * 100.0)
+        }));
+        if known.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "95 % intervals of the total: {}", known.join(", "))
+    }
+
     fn write_errors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errors = &self.total.errors;
         if errors.count() == 0 {
@@ -87,6 +114,20 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn write_rows(f: &mut fmt::Formatter<'_>, first: &str, rows: &[&Row], width: usize) -> fmt::Result {
+    write!(f, "{first:<width$}")?;
+    for head in [
+        "requests", "per s", "p50 ms", "p95 ms", "p99 ms", "max ms", "errors", "dropped",
+    ] {
+        write!(f, " {head:>9}")?;
+    }
+    writeln!(f)?;
+    for row in rows {
+        writeln!(f, "{}", Line { row, width })?;
+    }
+    Ok(())
 }
 
 struct Line<'r> {

@@ -3,7 +3,7 @@
 use crate::Plan;
 use crate::client::{Client, Connection, describe};
 use crate::scenario::{Route, Sample};
-use crate::stats::{Ended, Failure, Outcome, Recorder, Window};
+use crate::stats::{Ended, Failure, Outcome, Recorder, Timeline};
 use http_body_util::BodyExt;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(super) struct Bench {
     routes: Vec<Route>,
     pub(super) timeout: Duration,
     recorder: RefCell<Recorder>,
-    window: Window,
+    timeline: Timeline,
 }
 
 /// What a request leaves behind.
@@ -32,14 +32,14 @@ pub(super) struct Job {
 }
 
 impl Bench {
-    pub(super) fn new(plan: &Plan, client: &Client, window: Window) -> Self {
+    pub(super) fn new(plan: &Plan, client: &Client, timeline: &Timeline) -> Self {
         let routes = plan.scenario.routes().to_vec();
         Self {
             client: client.clone(),
             timeout: plan.timeout,
-            recorder: RefCell::new(Recorder::new(window, routes.len())),
+            recorder: RefCell::new(Recorder::new(timeline.clone(), plan)),
             routes,
-            window,
+            timeline: timeline.clone(),
         }
     }
 
@@ -47,8 +47,9 @@ impl Bench {
         with(&mut self.recorder.borrow_mut())
     }
 
-    pub(super) fn take_recorder(&self) -> Recorder {
-        self.recorder.replace(Recorder::new(self.window, 0))
+    pub(super) fn take_recorder(&self, plan: &Plan) -> Recorder {
+        let empty = Recorder::new(self.timeline.clone(), plan);
+        self.recorder.replace(empty)
     }
 
     /// Carries out a request and records it. Takes a connection if there is one, and gives one back
@@ -70,7 +71,7 @@ impl Bench {
         };
         let refused = matches!(outcome, Outcome::Failed(Failure::Connect(_)));
         self.record(|r| {
-            r.ended(Ended {
+            r.ended(&Ended {
                 route,
                 intended,
                 began,

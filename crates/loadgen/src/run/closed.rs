@@ -14,13 +14,13 @@ pub(super) async fn run(share: &Share<'_>, bench: &Rc<Bench>, connections: usize
     bench.record(|r| r.in_flight_max = connections as u64);
     let of = match share.plan.load {
         crate::Load::Closed { connections } => connections,
-        crate::Load::Open { .. } => connections,
+        crate::Load::Open { .. } | crate::Load::Stages { .. } => connections,
     };
     let mut tasks = JoinSet::new();
     for lane in 0..connections {
         let bench = Rc::clone(bench);
         let scenario = share.plan.scenario.clone();
-        let (seed, end) = (share.plan.seed, share.window.end);
+        let (seed, end) = (share.plan.seed, share.timeline.end);
         // Counted over all threads, so that no two lanes draw the same requests.
         let lane = lane * share.plan.threads + share.index;
         tasks.spawn_local(async move {

@@ -9,7 +9,7 @@ mod tests;
 mod timer;
 
 use crate::client::Client;
-use crate::stats::{Recorder, Window};
+use crate::stats::{Recorder, Timeline};
 use crate::{Cancel, Error, Load, Plan, Report};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,19 +17,16 @@ use tokio::task::LocalSet;
 
 /// Runs the load to its end, or until `cancel`, on threads of its own.
 ///
-/// # Errors When the plan contradicts itself, the target's name has no address, or the system
+/// # Errors
+/// When the plan contradicts itself, the target's name has no address, or the system
 /// refuses a thread. A server that cannot be reached is no error: every request then counts as one
 /// that failed.
 pub fn run(plan: &Plan, cancel: &Cancel) -> Result<Report, Error> {
     plan.check()?;
     let client = Client::new(&plan.target)?;
     let begin = Instant::now() + START_DELAY;
-    let start = begin + plan.warmup;
-    let window = Window {
-        start,
-        end: start + plan.duration,
-    };
-    let mut recorder = Recorder::new(window, plan.scenario.routes().len());
+    let timeline = Timeline::new(plan, begin);
+    let mut recorder = Recorder::new(timeline.clone(), plan);
     let mut ended: Option<Instant> = None;
     std::thread::scope(|scope| -> Result<(), Error> {
         let mut threads = Vec::new();
@@ -39,7 +36,7 @@ pub fn run(plan: &Plan, cancel: &Cancel) -> Result<Report, Error> {
                 client: &client,
                 cancel,
                 begin,
-                window,
+                timeline: &timeline,
                 index,
             };
             let thread = std::thread::Builder::new().name(format!("load-{index}"));
@@ -68,7 +65,7 @@ struct Share<'p> {
     cancel: &'p Cancel,
     /// When the warm-up begins.
     begin: Instant,
-    window: Window,
+    timeline: &'p Timeline,
     index: usize,
 }
 
@@ -82,7 +79,7 @@ impl Share<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let bench = Rc::new(bench::Bench::new(self.plan, self.client, self.window));
+        let bench = Rc::new(bench::Bench::new(self.plan, self.client, self.timeline));
         let local = LocalSet::new();
         let cancelled_at = local.block_on(&runtime, async {
             tokio::select! {
@@ -94,15 +91,15 @@ impl Share<'_> {
         // Ends the tasks that hold the bench.
         drop(local);
         Ok(ShareOutcome {
-            recorder: bench.take_recorder(),
+            recorder: bench.take_recorder(self.plan),
             cancelled_at,
         })
     }
 
     async fn load(&self, bench: &Rc<bench::Bench>) -> Result<(), Error> {
         match self.plan.load {
-            Load::Open { rate, arrivals } => {
-                let schedule = schedule::Schedule::new(self, rate, arrivals);
+            Load::Open { arrivals, .. } | Load::Stages { arrivals, .. } => {
+                let schedule = schedule::Schedule::new(self, arrivals);
                 open::run(self, bench, schedule).await
             }
             Load::Closed { connections } => {

@@ -1,13 +1,10 @@
 //! Loads against a server that the tests can make slow, silent or rude.
 
-use crate::{Arrivals, Cancel, Load, Mode, Plan, Report, Scenario, Target, run};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use crate::tests::{Answer, OK, Server, execute};
+use crate::{Arrivals, Cancel, Load, Mode, Plan, Report, Scenario, Stage, Target, run};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[test]
 fn recovers_a_known_latency() {
@@ -74,18 +71,15 @@ fn waiting_for_a_connection_is_latency_but_not_service_time() {
         std::thread::sleep(Duration::from_millis(15));
         Answer::Bytes(OK)
     });
-    // One connection at 15 ms serves fewer than 67 per second of the 100 that arrive.
     let mut plan = server.plan(100.0);
-    plan.max_in_flight = 1000;
-    plan.threads = 1;
     let roomy = execute(&plan);
-    plan.max_in_flight = 20;
-    let narrow_server = Server::serialised(Duration::from_millis(15));
-    plan.target = narrow_server.target();
+    // One connection at 15 ms serves fewer than 67 per second of the 100 that arrive.
+    plan.max_in_flight = 1;
     let narrow = execute(&plan);
-    let queueing = |r: &Report| r.total.latency.p99_ms.unwrap() - r.total.service.p99_ms.unwrap();
-    assert!(queueing(&roomy) < queueing(&narrow), "{roomy}\n{narrow}");
-    assert!(narrow.generator.connections_opened <= 20, "{narrow}");
+    let queueing = |r: &Report| r.total.latency.p50_ms.unwrap() - r.total.service.p50_ms.unwrap();
+    assert!(queueing(&roomy) < 5.0, "{roomy}");
+    assert!(queueing(&narrow) > 5.0, "{narrow}");
+    assert_eq!(narrow.generator.connections_opened, 1, "{narrow}");
 }
 
 #[test]
@@ -309,6 +303,25 @@ fn refuses_plans_that_contradict_themselves() {
     check(&|p| p.threads = 0, "threads");
     check(&|p| (p.threads, p.max_in_flight) = (4, 3), "in flight");
     check(&|p| p.duration = Duration::ZERO, "above zero");
+    let stages = |from, stages: &[(u64, f64)]| Load::Stages {
+        from,
+        stages: stages
+            .iter()
+            .map(|(seconds, rate)| Stage {
+                duration: Duration::from_secs(*seconds),
+                rate: *rate,
+            })
+            .collect(),
+        arrivals: Arrivals::Constant,
+    };
+    check(&|p| p.load = stages(1.0, &[]), "stages");
+    check(&|p| p.load = stages(f64::NAN, &[(1, 1.0)]), "stage's rate");
+    check(&|p| p.load = stages(0.0, &[(1, -1.0)]), "stage's rate");
+    check(&|p| p.load = stages(0.0, &[(1, 0.0), (0, 5.0)]), "no stage");
+    check(
+        &|p| p.load = stages(0.0, &[(u64::MAX, 1.0), (u64::MAX, 1.0)]),
+        "a week",
+    );
     check(&|p| p.timeout = Duration::from_secs(7200), "an hour");
     check(
         &|p| p.target = Target::parse("http://no-such-host.invalid").unwrap(),
@@ -380,107 +393,66 @@ fn fetches_whole_answers_on_one_connection() {
     assert!(error.starts_with("GET /y: "), "{error}");
 }
 
-fn execute(plan: &Plan) -> Report {
-    run(plan, &Cancel::new()).unwrap()
-}
-
-/// An HTTP server of one thread per connection, which does to each request what the test says.
-struct Server {
-    address: SocketAddr,
-    answered: Arc<AtomicUsize>,
-}
-
-enum Answer {
-    /// And wait for the next request.
-    Bytes(&'static [u8]),
-    /// And close the connection.
-    Last(&'static [u8]),
-    Silence,
-}
-
-impl Server {
-    fn start(handler: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let answered = Arc::new(AtomicUsize::new(0));
-        let (handler, counter) = (Arc::new(handler), Arc::clone(&answered));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (handler, counter) = (Arc::clone(&handler), Arc::clone(&counter));
-                let stream = stream.unwrap();
-                // Ends when the client goes; its errors are the client's business.
-                std::thread::spawn(move || drop(converse(&stream, &*handler, &counter)));
-            }
-        });
-        Self { address, answered }
-    }
-
-    /// Works on one request at a time.
-    fn serialised(work: Duration) -> Self {
-        let one = std::sync::Mutex::new(());
-        Self::start(move |_| {
-            let _alone = one.lock().unwrap();
-            std::thread::sleep(work);
-            Answer::Bytes(OK)
-        })
-    }
-
-    /// Nobody listens there.
-    fn refusing() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        Self {
-            address,
-            answered: Arc::default(),
-        }
-    }
-
-    fn target(&self) -> Target {
-        Target::parse(&format!("http://{}", self.address)).unwrap()
-    }
-
-    /// One second of evenly spaced requests, without warm-up.
-    fn plan(&self, rate: f64) -> Plan {
-        let scenario = Scenario::from_toml("[[route]]\npath = '/'").unwrap();
-        let mut plan = Plan::new(self.target(), scenario);
-        plan.load = Load::Open {
-            rate,
-            arrivals: Arrivals::Constant,
-        };
-        plan.warmup = Duration::ZERO;
-        plan.duration = Duration::from_secs(1);
-        plan
+#[test]
+fn stages_are_told_apart() {
+    let server = Server::start(|_| Answer::Bytes(OK));
+    let mut plan = server.plan(1.0);
+    plan.warmup = Duration::from_millis(200);
+    let stage = |ms: u64, rate: f64| Stage {
+        duration: Duration::from_millis(ms),
+        rate,
+    };
+    plan.load = Load::Stages {
+        from: 50.0,
+        stages: vec![stage(1000, 150.0), stage(0, 40.0), stage(500, 40.0)],
+        arrivals: Arrivals::Constant,
+    };
+    for threads in [1, 2] {
+        plan.threads = threads;
+        let report = execute(&plan);
+        // What the schedule says, exactly: the warm-up's ten are not among them.
+        assert_eq!(report.generator.requests_sent, 130, "{report}");
+        assert_eq!(report.total.requests, 120, "{report}");
+        let stages: Vec<_> = report
+            .stages
+            .iter()
+            .map(|s| (s.rate_from, s.rate_to, s.row.requests))
+            .collect();
+        assert_eq!(stages, [(50.0, 150.0, 100), (40.0, 40.0, 20)], "{report}");
+        assert_eq!(
+            (report.mode, report.rate, report.duration_s),
+            (Mode::OpenLoop, None, 1.5)
+        );
+        let text = report.to_string();
+        assert!(text.contains("50 → 150 → 40 requests/s intended"), "{text}");
+        assert!(
+            text.contains("50 → 150/s in 1 s ") && text.contains("40/s for 0.5 s "),
+            "{text}"
+        );
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(
+            (
+                &json["stages"][1]["rate_to"],
+                &json["stages"][1]["requests"]
+            ),
+            (&40.0.into(), &20.into())
+        );
+        assert!(json["stages"][0]["p95_ms"].is_f64(), "{json}");
     }
 }
 
-fn converse(
-    stream: &TcpStream,
-    handler: &dyn Fn(&str) -> Answer,
-    answered: &AtomicUsize,
-) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut request = String::new();
-        while !request.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut request)? == 0 {
-                return Ok(());
-            }
-        }
-        let length = request
-            .lines()
-            .find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        reader.read_exact(&mut body)?;
-        request.push_str(&String::from_utf8_lossy(&body));
-        let answer = handler(&request);
-        answered.fetch_add(1, Ordering::Relaxed);
-        match answer {
-            Answer::Bytes(bytes) => (&mut &*stream).write_all(bytes)?,
-            Answer::Last(bytes) => return (&mut &*stream).write_all(bytes),
-            Answer::Silence => {}
-        }
-    }
+#[test]
+fn blocks_are_the_whole_in_equal_parts() {
+    let server = Server::start(|_| Answer::Bytes(OK));
+    let report = execute(&server.plan(200.0));
+    let blocks = &report.blocks;
+    assert_eq!(blocks.len(), 10);
+    assert!(
+        blocks
+            .iter()
+            .all(|b| (b.length, b.requests) == (Duration::from_millis(100), 20)),
+        "{blocks:?}"
+    );
+    let merged = crate::Distribution::merged(blocks.iter().map(|b| &b.latency));
+    assert_eq!(merged, report.total.distribution);
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use paceline_loadgen::{
-    Arrivals, Cancel, Load, Plan, Report, Row, Scenario, Target, Threshold, Verdict,
+    Arrivals, Cancel, Evidence, Grade, Load, Plan, Row, Scenario, Stage, Target, Threshold,
 };
-use serde::Serialize;
 
 use super::GATE_FAILED;
 use crate::config::units;
-use crate::{interrupt, terminal};
+use crate::interrupt;
+
+mod output;
+
+use output::Outcome;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -36,6 +39,10 @@ not earlier ones were answered, and latency counts from the intended start: a
 stall is seen as its users would see it. With --connections a fixed number of
 connections wait for each answer, which hides stalls; it is for finding a
 capacity.
+
+Stages: --stage TIME@RATE goes to RATE in a straight line; from --rate, or from
+nothing. The same rate again holds it, 0s@RATE jumps. Ramp up, soak, ramp down:
+  --stage 1min@200 --stage 1h@200 --stage 1min@0
 
 Metrics of thresholds: p50 p90 p95 p99 p99.9 max error_rate requests_per_s
 requests errors dropped.
@@ -62,6 +69,9 @@ pub(crate) struct Args {
     /// Start them at equal distances instead of independently of each other
     #[arg(long, conflicts_with = "connections")]
     constant: bool,
+    /// TIME@RATE: go to that rate in a straight line within that time; several follow each other
+    #[arg(long, value_name = "STAGE", value_parser = parse_stage, conflicts_with_all = ["connections", "duration"])]
+    stage: Vec<Stage>,
     /// A fixed number of connections instead of a rate (closed loop)
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
@@ -86,6 +96,9 @@ pub(crate) struct Args {
     /// A limit that must be kept, of the whole or of one route; may be given several times
     #[arg(long, value_name = "LIMIT", value_parser = Threshold::parse)]
     threshold: Vec<Threshold>,
+    /// Instances of the service behind the target, for the grade: throughput counts by instance
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    instances: u32,
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
@@ -106,7 +119,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .map(|limit| limit.judge(&report))
         .collect();
     let missed = thresholds.iter().any(|verdict| !verdict.passed);
-    print(&report, &thresholds, args.json)?;
+    let evidence = Evidence {
+        instances: args.instances,
+        ..Evidence::default()
+    };
+    let outcome = Outcome {
+        grade: Grade::of(&report, evidence),
+        report: &report,
+        thresholds: &thresholds,
+    };
+    outcome.print(args.json)?;
     if report.total.requests == 0 && !report.cancelled {
         bail!("No request was due within the measured time; measure longer or at a higher rate.");
     }
@@ -139,13 +161,7 @@ impl Args {
             _ => bail!("Give --target and --scenario, or --url alone."),
         };
         Ok(Plan {
-            load: match self.connections {
-                Some(connections) => Load::Closed { connections },
-                None => Load::Open {
-                    rate: self.rate.unwrap_or(50.0),
-                    arrivals: self.arrivals(),
-                },
-            },
+            load: self.load(),
             warmup: self.warmup,
             duration: self.duration,
             max_in_flight: self.max_in_flight,
@@ -156,12 +172,42 @@ impl Args {
         })
     }
 
+    fn load(&self) -> Load {
+        let arrivals = self.arrivals();
+        match self.connections {
+            Some(connections) => Load::Closed { connections },
+            None if self.stage.is_empty() => Load::Open {
+                rate: self.rate.unwrap_or(50.0),
+                arrivals,
+            },
+            None => Load::Stages {
+                from: self.rate.unwrap_or(0.0),
+                stages: self.stage.clone(),
+                arrivals,
+            },
+        }
+    }
+
     fn arrivals(&self) -> Arrivals {
         if self.constant {
             Arrivals::Constant
         } else {
             Arrivals::Poisson
         }
+    }
+}
+
+/// Reads `30s@200`.
+fn parse_stage(text: &str) -> Result<Stage, String> {
+    let (time, rate) = text
+        .split_once('@')
+        .ok_or("expected TIME@RATE, such as 30s@200")?;
+    let duration = units::parse_duration(time)?;
+    match rate.trim().parse() {
+        Ok(rate) if (0.0..=1e7).contains(&rate) => Ok(Stage { duration, rate }),
+        _ => Err(format!(
+            "\"{rate}\" is no rate; write for example 30s@200 for 200 requests per second"
+        )),
     }
 }
 
@@ -215,36 +261,31 @@ fn single_url(url: &str) -> anyhow::Result<(Target, Scenario)> {
     }
 }
 
-fn print(report: &Report, thresholds: &[Verdict], json: bool) -> anyhow::Result<()> {
-    #[derive(Serialize)]
-    struct Whole<'a> {
-        #[serde(flatten)]
-        report: &'a Report,
-        thresholds: &'a [Verdict],
-    }
-    if json {
-        let text = serde_json::to_string_pretty(&Whole { report, thresholds })?;
-        return Ok(terminal::say(&format!("{text}\n"))?);
-    }
-    let mut text = report.to_string();
-    if !thresholds.is_empty() {
-        text.push_str("\nthresholds\n");
-    }
-    for verdict in thresholds {
-        let mark = if verdict.passed {
-            terminal::good("kept  ")
-        } else {
-            terminal::bad("missed")
-        };
-        let (threshold, measured) = (&verdict.threshold, verdict.measured());
-        text.push_str(&format!("  {mark}  {threshold}  ({measured})\n"));
-    }
-    Ok(terminal::say(&text)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_are_read() {
+        let stage = |ms, rate| {
+            Ok(Stage {
+                duration: Duration::from_millis(ms),
+                rate,
+            })
+        };
+        assert_eq!(parse_stage("30s@200"), stage(30_000, 200.0));
+        assert_eq!(parse_stage("0s@0.5"), stage(0, 0.5));
+        for (text, part) in [
+            ("30s", "TIME@RATE"),
+            ("30@200", "no unit"),
+            ("30s@fast", "\"fast\" is no rate"),
+            ("30s@-1", "is no rate"),
+            ("30s@NaN", "is no rate"),
+        ] {
+            let error = parse_stage(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn one_url_is_a_server_and_a_route() {
