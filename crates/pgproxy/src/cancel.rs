@@ -249,6 +249,7 @@ pub(crate) async fn stop(mut connection: Lease<Opened>) {
     connection.condemn();
     // What was due is lost now, not later.
     drop(connection.expect.take_all());
+    connection.runs.clear();
     let key = Arc::clone(&connection.cancel_key);
     for _ in 0..STOP_ATTEMPTS {
         // Each request ends one statement at most, and a client may have sent several; nor does it reach one that the

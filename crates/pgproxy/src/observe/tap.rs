@@ -13,7 +13,7 @@ use paceline_sql::{Statement, Understanding};
 
 use crate::proxy::Proxy;
 use crate::session::{
-    Asked, Due, Entry, Expect, Fate, Remembered, Run, Text, begin_next, hash_parameters, meaning,
+    Asked, Due, Entry, Expect, Fate, Remembered, Runs, Text, hash_parameters, meaning,
 };
 
 /// Statements of one client that are remembered; executions of others are not accounted.
@@ -41,6 +41,7 @@ pub(super) struct Tap {
     is_lost: bool,
     is_idle: bool,
     due: Expect<Note>,
+    runs: Runs,
     statements: HashMap<Box<[u8]>, Statement>,
     portals: HashMap<Box<[u8]>, Portal>,
     /// The trace comments of this batch, by the statement that bore them.
@@ -51,7 +52,8 @@ pub(super) struct Tap {
 /// What is remembered with an answer that is due.
 #[derive(Default)]
 struct Note {
-    run: Run,
+    /// It is one of [`Runs`].
+    has_run: bool,
     sqlstate: Option<SqlState>,
 }
 
@@ -59,12 +61,6 @@ impl Remembered for Note {
     /// A client's names mean what it last said, whatever comes of that.
     fn is_open(&self) -> bool {
         false
-    }
-}
-
-impl AsMut<Run> for Note {
-    fn as_mut(&mut self) -> &mut Run {
-        &mut self.run
     }
 }
 
@@ -89,6 +85,7 @@ impl Tap {
             is_lost: false,
             is_idle: false,
             due: Expect::default(),
+            runs: Runs::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
             traces: Vec::new(),
@@ -144,7 +141,7 @@ impl Tap {
             }
         }
         if self.is_blind {
-            self.due.take_all();
+            self.forget();
         } else {
             self.lose();
         }
@@ -182,7 +179,7 @@ impl Tap {
             passed += piece.len();
             self.answer(piece);
         }
-        self.due.take_all();
+        self.forget();
         bytes.len()
     }
 
@@ -198,23 +195,23 @@ impl Tap {
             return Ok(());
         }
         self.is_idle = false;
-        let (asked, run) = match tag {
+        let (asked, due) = match tag {
             b'Q' => (Asked::Query, self.query(Query::parse(body)?.text)),
-            b'F' => (Asked::FunctionCall, Run::default()),
+            b'F' => (Asked::FunctionCall, None),
             b'P' => {
                 self.parse(&Parse::parse(body)?);
-                (Asked::Parse, Run::default())
+                (Asked::Parse, None)
             }
             b'B' => {
                 // The first part of a large one may end within its names.
                 if let Ok(bind) = Bind::parse(body) {
                     self.bind(&bind);
                 }
-                (Asked::Bind, Run::default())
+                (Asked::Bind, None)
             }
             b'D' => match Describe::parse(body)?.target {
-                Target::Statement => (Asked::DescribeStatement, Run::default()),
-                Target::Portal => (Asked::DescribePortal, Run::default()),
+                Target::Statement => (Asked::DescribeStatement, None),
+                Target::Portal => (Asked::DescribePortal, None),
             },
             b'E' => (Asked::Execute, self.execute(Execute::parse(body)?.portal)),
             b'C' => {
@@ -222,7 +219,7 @@ impl Tap {
                 if target == Target::Statement {
                     self.statements.remove(name);
                 }
-                (Asked::Close, Run::default())
+                (Asked::Close, None)
             }
             b'S' => {
                 if !self.traces.is_empty() {
@@ -231,7 +228,7 @@ impl Tap {
                         .values_mut()
                         .for_each(|portal| portal.trace = None);
                 }
-                (Asked::Sync, Run::default())
+                (Asked::Sync, None)
             }
             _ => return Ok(()),
         };
@@ -239,20 +236,21 @@ impl Tap {
             asked,
             Fate::Forward,
             Note {
-                run,
+                has_run: due.is_some(),
                 sqlstate: None,
             },
         );
-        if matches!(asked, Asked::Query | Asked::Execute) {
+        if let Some(due) = due {
+            self.runs.push(due);
             self.begin_next();
         }
         Ok(())
     }
 
-    fn query(&mut self, text: &[u8]) -> Run {
+    fn query(&mut self, text: &[u8]) -> Option<Due> {
         let text = Text::new(text);
-        self.understand(&text)
-            .map_or_else(Run::default, |statement| due(statement, 0, text.trace))
+        let statement = self.understand(&text)?;
+        Some(due(statement, 0, text.trace))
     }
 
     fn parse(&mut self, parse: &Parse<'_>) {
@@ -293,19 +291,15 @@ impl Tap {
         }
     }
 
-    fn execute(&mut self, portal: &[u8]) -> Run {
-        let Some(portal) = self.portals.get_mut(portal) else {
-            return Run::default();
-        };
-        if std::mem::replace(&mut portal.has_run, true) {
-            // What goes on where it was suspended is no execution of its own.
-            return Run::default();
-        }
-        due(portal.statement.clone(), portal.parameters, portal.trace)
+    fn execute(&mut self, portal: &[u8]) -> Option<Due> {
+        let portal = self.portals.get_mut(portal)?;
+        // What goes on where it was suspended is no execution of its own.
+        let is_first = !std::mem::replace(&mut portal.has_run, true);
+        is_first.then(|| due(portal.statement.clone(), portal.parameters, portal.trace))
     }
 
     fn begin_next(&mut self) {
-        begin_next(&mut self.due, &self.proxy.journal, self.connection);
+        self.runs.begin_next(&self.proxy.journal, self.connection);
     }
 
     /// What a text means. A huge one that is new is learnt elsewhere, for the next time: nobody is held up by being observed.
@@ -352,21 +346,25 @@ impl Tap {
                     let rows = CommandComplete::parse(body)
                         .ok()
                         .and_then(|command| command.rows());
-                    head.note.run.rows += rows.unwrap_or(0);
+                    if head.note.has_run {
+                        self.runs.count_rows(rows.unwrap_or(0));
+                    }
                 }
                 _ => {}
             }
         }
         if step.fails {
             let failed = self.due.head().and_then(|head| head.note.sqlstate);
-            self.due
-                .fail()
-                .for_each(|mut entry| drop(entry.note.run.finish(failed)));
+            for _ in self.due.fail().filter(|entry| entry.note.has_run) {
+                self.runs.end_oldest(failed);
+            }
             self.begin_next();
         } else if step.ends
-            && let Some(Entry { mut note, .. }) = self.due.finish()
+            && let Some(Entry { note, .. }) = self.due.finish()
         {
-            note.run.finish(note.sqlstate);
+            if note.has_run {
+                self.runs.end_oldest(note.sqlstate);
+            }
             self.begin_next();
         }
     }
@@ -381,17 +379,22 @@ impl Tap {
     }
 
     fn lose(&mut self) {
-        self.due.take_all();
+        self.forget();
         self.is_lost = true;
+    }
+
+    fn forget(&mut self) {
+        self.due.take_all();
+        self.runs.clear();
     }
 }
 
-fn due(statement: Statement, parameters: u64, trace: Option<TraceParent>) -> Run {
-    Run::from(Due {
+fn due(statement: Statement, parameters: u64, trace: Option<TraceParent>) -> Due {
+    Due {
         statement,
         parameters,
         trace,
         queued: Duration::ZERO,
         shown: None,
-    })
+    }
 }

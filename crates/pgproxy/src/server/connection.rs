@@ -13,7 +13,7 @@ use crate::client::StatementId;
 use crate::databases::Uses;
 use crate::pool::Pooled;
 use crate::roster::ListedServer;
-use crate::session::{Expect, Note};
+use crate::session::{Expect, Note, Runs};
 use crate::settings::Settings;
 use crate::stream::Stream;
 
@@ -56,6 +56,7 @@ pub(crate) struct ServerConnection {
     pub(crate) reader: Reader,
     /// Answers that are due.
     pub(crate) expect: Expect<Note>,
+    pub(crate) runs: Runs,
     pub(crate) status: Status,
     /// Messages of the extended protocol were sent since the last Sync: an implicit transaction may be open.
     pub(crate) is_unsynced: bool,
@@ -106,6 +107,7 @@ impl ServerConnection {
             outbox: Outbox::default(),
             reader: Reader::default(),
             expect: Expect::default(),
+            runs: Runs::default(),
             status: Status::Idle,
             is_unsynced: false,
             reset: Reset::None,

@@ -1,5 +1,6 @@
 //! Stage 7: what the journal is told, and what is remembered with each answer that is due.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use paceline_pgwire::SqlState;
 use paceline_sql::{Shape, Statement};
 
 use super::Session;
-use super::expect::{Expect, Remembered};
+use super::expect::Remembered;
 use super::state::Act;
 use crate::client::{Prepared, StatementId};
 use crate::error::Refusal;
@@ -25,7 +26,8 @@ const HASHED_BYTES_MAX: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Note {
     pub(super) undo: Undo,
-    pub(super) run: Run,
+    /// It is an execution that is accounted: one of [`Runs`].
+    pub(super) has_run: bool,
     /// The error that came.
     pub(super) sqlstate: Option<SqlState>,
     pub(super) purpose: Purpose,
@@ -35,25 +37,16 @@ pub(crate) struct Note {
     pub(super) act: Option<Box<Act>>,
 }
 
-/// An execution from its sending to its end. Of several that are sent ahead the server runs one after the other: each begins when it
-/// is the oldest without an answer, and none bears the time of those before it.
+/// Executions from their sending to their end, in order, beside the answers that are due: few of these are executions, and the
+/// others shall be small. Of several that are sent ahead the server runs one after the other: each begins when it is the
+/// oldest without an answer, and none bears the time of those before it.
 #[derive(Default)]
-pub(crate) struct Run {
-    state: RunState,
-    pub(crate) rows: u64,
-}
+pub(crate) struct Runs(VecDeque<Run>);
 
-#[derive(Default)]
-enum RunState {
-    /// Nothing is executed, or nothing that is accounted, or it has ended.
-    #[default]
-    None,
-    Due(Due),
-    Runs {
-        execution: Execution,
-        due: Due,
-        began: Instant,
-    },
+struct Run {
+    due: Due,
+    began: Option<(Execution, Instant)>,
+    rows: u64,
 }
 
 /// What has to be known when it begins.
@@ -77,57 +70,47 @@ pub(crate) struct Ran {
     pub(crate) payer: Option<Payer>,
 }
 
-impl From<Due> for Run {
-    fn from(due: Due) -> Self {
-        Self {
-            state: RunState::Due(due),
-            rows: 0,
-        }
-    }
-}
-
-impl Run {
-    fn begin(&mut self, journal: &Arc<Journal>, connection: ConnectionId) {
-        match std::mem::take(&mut self.state) {
-            RunState::Due(due) => {
-                let began = Instant::now();
-                let execution = journal.begin(StatementStart {
-                    connection,
-                    shape: &due.statement.shape,
-                    trace: due.trace,
-                    parameters: due.statement.literals ^ due.parameters,
-                    queued: due.queued,
-                    now: began,
-                });
-                self.state = RunState::Runs {
-                    execution,
-                    due,
-                    began,
-                };
-            }
-            other => self.state = other,
-        }
-    }
-
-    /// What is executed.
-    pub(super) fn shape(&self) -> Option<&Shape> {
-        match &self.state {
-            RunState::None => None,
-            RunState::Due(due) | RunState::Runs { due, .. } => Some(&due.statement.shape),
-        }
-    }
-
-    /// Its answer is complete, or will never come because of an error. What has not begun never ran.
-    pub(crate) fn finish(&mut self, sqlstate: Option<SqlState>) -> Option<Ran> {
-        let RunState::Runs {
-            execution,
+impl Runs {
+    /// An execution is sent.
+    pub(crate) fn push(&mut self, due: Due) {
+        self.0.push_back(Run {
             due,
-            began,
-        } = std::mem::take(&mut self.state)
-        else {
-            return None;
+            began: None,
+            rows: 0,
+        });
+    }
+
+    /// Begins the oldest, unless it runs.
+    pub(crate) fn begin_next(&mut self, journal: &Arc<Journal>, connection: ConnectionId) {
+        let Some(Run { due, began, .. }) = self.0.front_mut() else {
+            return;
         };
-        let (rows, now) = (self.rows, Instant::now());
+        if began.is_none() {
+            let now = Instant::now();
+            let execution = journal.begin(StatementStart {
+                connection,
+                shape: &due.statement.shape,
+                trace: due.trace,
+                parameters: due.statement.literals ^ due.parameters,
+                queued: due.queued,
+                now,
+            });
+            *began = Some((execution, now));
+        }
+    }
+
+    /// The oldest has brought so many rows more.
+    pub(crate) fn count_rows(&mut self, rows: u64) {
+        if let Some(run) = self.0.front_mut() {
+            run.rows += rows;
+        }
+    }
+
+    /// The answer of the oldest is complete, or will never come because of an error. What has not begun never ran.
+    pub(crate) fn end_oldest(&mut self, sqlstate: Option<SqlState>) -> Option<Ran> {
+        let Run { due, began, rows } = self.0.pop_front()?;
+        let (execution, began) = began?;
+        let now = Instant::now();
         let code = sqlstate.map(|SqlState(code)| code);
         let end = StatementEnd {
             rows,
@@ -142,20 +125,15 @@ impl Run {
             payer,
         })
     }
-}
 
-/// Begins the oldest execution that is due, unless one runs.
-pub(crate) fn begin_next<N: Remembered + AsMut<Run>>(
-    expect: &mut Expect<N>,
-    journal: &Arc<Journal>,
-    connection: ConnectionId,
-) {
-    let runs = expect.iter_mut().map(|entry| entry.note.as_mut());
-    if let Some(oldest) = runs
-        .into_iter()
-        .find(|run| !matches!(run.state, RunState::None))
-    {
-        oldest.begin(journal, connection);
+    /// What is executed, or was to be.
+    pub(super) fn shapes(&self) -> impl Iterator<Item = &Shape> {
+        self.0.iter().map(|run| &*run.due.statement.shape)
+    }
+
+    /// How they went will never be known.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -233,12 +211,6 @@ impl Note {
     }
 }
 
-impl AsMut<Run> for Note {
-    fn as_mut(&mut self) -> &mut Run {
-        &mut self.run
-    }
-}
-
 impl Session {
     /// What a statement's execution is told with. The first one of a transaction bears the wait for the connection.
     pub(super) fn due(
@@ -247,26 +219,26 @@ impl Session {
         parameters: u64,
         trace: Option<TraceParent>,
         shown: Option<Box<ShownParameters>>,
-    ) -> Run {
+    ) -> Due {
         let statement = statement.clone();
         let queued = match &mut self.server {
             Some(server) => std::mem::take(&mut server.queued),
             None => Duration::ZERO,
         };
-        Run::from(Due {
+        Due {
             statement,
             parameters,
             trace,
             queued,
             shown,
-        })
+        }
     }
 
     /// An execution was sent, or one has ended.
     pub(super) fn begin_next(&mut self) {
         let (journal, connection) = (&self.worker.proxy.journal, self.client.id());
         if let Some(server) = &mut self.server {
-            begin_next(&mut server.expect, journal, connection);
+            server.runs.begin_next(journal, connection);
         }
     }
 }

@@ -7,7 +7,7 @@ use paceline_pgwire::frontend::{Bind, Execute, FLUSH, Parse, Query, SYNC};
 use paceline_pgwire::{Message, Piece, Wire};
 use paceline_sql::{Kind, SessionEffect, SessionState, Shape, TransactionControl};
 
-use super::account::{Note, Run, Undo};
+use super::account::{Note, Undo};
 use super::expect::{Asked, Fate};
 use super::read::Taken;
 use super::understand::{INLINE_BYTES_MAX, Text, meaning};
@@ -43,7 +43,7 @@ impl Session {
             return Ok(Some(Stall::Answers));
         }
         self.may_ride = false;
-        let run = self.due(&statement, 0, text.trace, None);
+        let due = self.due(&statement, 0, text.trace, None);
         let stand_in = self.deallocate_by_query(text.stripped().as_bytes());
         let act = self.act(&statement.shape, Vec::new());
         let with_comment = self.worker.proxy.fixed.forward_trace_comment;
@@ -67,12 +67,13 @@ impl Session {
             }
         };
         let note = Note {
-            run,
+            has_run: true,
             undo,
             act,
             ..Note::default()
         };
         server.expect.push(Asked::Query, Fate::Forward, note);
+        server.runs.push(due);
         // It ends an implicit transaction, and drops the unnamed statement.
         server.is_unsynced = false;
         server.unnamed = None;
@@ -107,12 +108,12 @@ impl Session {
                 settings,
             )
         });
-        let run = match &mut portal {
+        let due = match &mut portal {
             Some((prepared, (parameters, shown), trace, true, _)) => {
-                self.due(&prepared.statement, *parameters, *trace, shown.take())
+                Some(self.due(&prepared.statement, *parameters, *trace, shown.take()))
             }
             // What goes on where it was suspended is no execution of its own.
-            _ => Run::default(),
+            _ => None,
         };
         let act = portal
             .as_ref()
@@ -125,11 +126,14 @@ impl Session {
         };
         server.outbox.put(message.frame());
         let note = Note {
-            run,
+            has_run: due.is_some(),
             act,
             ..Note::default()
         };
         server.asked(Asked::Execute, Fate::Forward, note);
+        if let Some(due) = due {
+            server.runs.push(due);
+        }
         self.begin_next();
         let unknown = SessionEffect::unknown;
         let (kind, effect) = match &portal {

@@ -63,7 +63,7 @@ use tokio::time::Sleep;
 use alarm::Alarm;
 use listen::Listening;
 
-pub(crate) use account::{Due, Note, Ran, Run, begin_next, hash_parameters};
+pub(crate) use account::{Due, Note, Ran, Runs, hash_parameters};
 pub(crate) use alarm::Doing;
 pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
 use retry::BatchState;

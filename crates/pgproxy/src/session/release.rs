@@ -243,10 +243,7 @@ impl Session {
             || self.doings.is_some()
             || lease.status != Status::Idle
             || self.has_sent_ahead(&lease)
-            || lease.expect.iter_mut().any(|entry| {
-                let shape = entry.note.run.shape();
-                shape.is_some_and(may_begin)
-            });
+            || lease.runs.shapes().any(may_begin);
         // Nothing has run. But a client that has set what cannot be set again would never get on.
         let has_set = self.client.settings.id != self.client.startup.id;
         let is_over = if is_misfit {
@@ -257,6 +254,7 @@ impl Session {
         let was_skipping = lease.expect.is_skipping();
         let was_busy = lease.status != Status::Idle || lease.is_unsynced;
         let was_setting_up = self.is_setting_up;
+        lease.runs.clear();
         let mut due = lease.expect.take_all();
         for entry in due.iter_mut().rev() {
             let undoing = std::mem::take(&mut entry.note.undo);

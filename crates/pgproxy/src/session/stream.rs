@@ -211,8 +211,8 @@ impl Session {
             b'C' => {
                 let complete = CommandComplete::parse(body).map_err(|error| lost(&error))?;
                 let rows = complete.rows().unwrap_or(0);
-                if let Some(head) = server.expect.head() {
-                    head.note.run.rows += rows;
+                if server.expect.head().is_some_and(|head| head.note.has_run) {
+                    server.runs.count_rows(rows);
                 }
                 if complete.tag == b"ROLLBACK" && self.client.subscriptions.is_some() {
                     self.listening.roll_back();
@@ -267,7 +267,9 @@ impl Session {
         else {
             return;
         };
-        if let Some(ran) = note.run.finish(note.sqlstate) {
+        if note.has_run
+            && let Some(ran) = server.runs.end_oldest(note.sqlstate)
+        {
             let tally = self.client.target.tally.of(self.worker.index);
             tally.count_query(ran.took);
             let slow_log = &self.worker.proxy.slow_log;
@@ -338,7 +340,9 @@ impl Session {
         });
         for mut entry in undone.drain(..) {
             // An execution whose Bind has failed has begun already, and fails with it.
-            entry.note.run.finish(failed);
+            if entry.note.has_run {
+                server.runs.end_oldest(failed);
+            }
             if entry.note.sqlstate.is_some()
                 && let Undo::Unnamed { before, .. } = &mut entry.note.undo
             {
