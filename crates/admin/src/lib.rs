@@ -26,6 +26,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use paceline_diagnose::Suppression;
 use paceline_gateway::Gateway;
 use paceline_journal::Journal;
 use paceline_listen::{Control, DrainSignal};
@@ -54,6 +55,8 @@ pub struct Parts {
     pub leaving: DrainSignal,
     /// Names, in lower case, by which the port may be asked beside `localhost` and addresses.
     pub allowed_hosts: Vec<String>,
+    /// Findings that nobody wants to see again.
+    pub suppressions: Vec<Suppression>,
 }
 
 /// The admin port of a running process.

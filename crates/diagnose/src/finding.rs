@@ -3,81 +3,229 @@
 use std::fmt;
 use std::time::Duration;
 
-use paceline_journal::{Repetition, Run};
 use serde::{Deserialize, Serialize};
 
-/// One thing that costs time, with evidence and remedy. Its fields are those of the JSON form.
+use crate::evidence::{Detail, Evidence};
+use crate::id;
+
+/// One thing that costs time or will, with evidence and remedy. Its fields are those of the JSON form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The same for the same finding in every run: kind, route, statement, and a digest of both.
+    /// The same for the same finding in every run: rule, subject, and a digest of what it is about.
     pub id: String,
-    /// Which rule found it.
-    pub kind: FindingKind,
-    /// Method and template, `GET /jobs/{id}`.
-    pub route: String,
+    /// The name of the rule that found it.
+    pub rule: String,
+    /// What it is about.
+    pub subject: Subject,
     /// How much it matters.
     pub severity: Severity,
+    /// Whether there is something to do at all.
+    #[serde(default)]
+    pub verdict: Verdict,
     /// One sentence that says it all.
     pub title: String,
-    /// The numbers behind it.
+    /// The numbers behind it, for programs.
     pub evidence: Evidence,
-    /// What to do, in a sentence or two.
-    pub remedy: String,
+    /// The same for people, line by line.
+    #[serde(default)]
+    pub details: Vec<Detail>,
+    /// What to do.
+    pub remedy: Remedy,
     /// How much work that is.
     pub effort: Effort,
-    /// The time that the remedy would have saved so far, over all requests.
+    /// What doing it brings.
+    #[serde(default)]
+    pub gain: Gain,
+    /// The time that the remedy would have saved so far.
     pub time_lost_ms: f64,
 }
 
-/// The rules, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingKind {
-    /// One statement per row, where one for all rows would do.
-    NPlusOne,
-    /// The same question asked again within one request.
-    RedundantQueries,
-}
-
-impl FindingKind {
-    /// The name in JSON: `n-plus-one`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NPlusOne => "n-plus-one",
-            Self::RedundantQueries => "redundant-queries",
+impl Finding {
+    /// A finding with neither evidence nor remedy yet. The subject tells apart all that its rule finds; where it does not, see
+    /// [`Finding::told_apart_by`].
+    pub fn new(rule: &str, subject: Subject, severity: Severity, title: impl Into<String>) -> Self {
+        Self {
+            id: id::stable(rule, &[&subject.name], &[&subject.name]),
+            rule: rule.to_owned(),
+            subject,
+            severity,
+            verdict: Verdict::Act,
+            title: title.into(),
+            evidence: Evidence::default(),
+            details: Vec::new(),
+            remedy: Remedy::default(),
+            effort: Effort::Medium,
+            gain: Gain::default(),
+            time_lost_ms: 0.0,
         }
     }
-}
 
-impl fmt::Display for FindingKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    /// Another finding of the rule has the same subject: `name` says in a few words what this one is about, and `whole` all
+    /// that makes it another one.
+    #[must_use]
+    pub fn told_apart_by(mut self, name: &str, whole: &str) -> Self {
+        let subject = &self.subject.name;
+        self.id = id::stable(&self.rule, &[subject, name], &[subject, whole]);
+        self
+    }
+
+    /// Adds a number, or whatever else programs want to read. The unit stands last in the name.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.evidence.put(name, value);
+        self
+    }
+
+    /// Adds a line for people.
+    #[must_use]
+    pub fn detail(mut self, label: &str, text: impl Into<String>) -> Self {
+        self.details.push(Detail::new(label, text));
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn remedy(mut self, effort: Effort, text: impl Into<String>) -> Self {
+        (self.effort, self.remedy.text) = (effort, text.into());
+        self
+    }
+
+    /// The statement that does it, or that is to be written instead.
+    #[must_use]
+    pub fn statement(mut self, statement: impl Into<String>) -> Self {
+        self.remedy.statement = Some(statement.into());
+        self
+    }
+
+    /// Says what doing it brings.
+    #[must_use]
+    pub fn gain(mut self, gain: Gain) -> Self {
+        self.gain = gain;
+        self
     }
 }
 
-/// How much a finding matters: by its share of the route's time, and by the time per request.
+/// What a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// What kind of thing.
+    pub kind: SubjectKind,
+    /// `GET /jobs/{id}`, `public.jobs`.
+    pub name: String,
+}
+
+impl Subject {
+    /// The thing of this name.
+    pub fn new(kind: SubjectKind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// A route: method and template.
+    pub fn route(name: impl Into<String>) -> Self {
+        Self::new(SubjectKind::Route, name)
+    }
+
+    /// A table, with its schema.
+    pub fn table(name: impl Into<String>) -> Self {
+        Self::new(SubjectKind::Table, name)
+    }
+
+    /// An index, with its schema.
+    pub fn index(name: impl Into<String>) -> Self {
+        Self::new(SubjectKind::Index, name)
+    }
+
+    /// A statement, in a few words.
+    pub fn statement(name: impl Into<String>) -> Self {
+        Self::new(SubjectKind::Statement, name)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Gives an enum whose variants are words in JSON those words as text.
+macro_rules! words {
+    ($name:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $name {
+            /// The word in JSON.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// The kinds of things that findings are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubjectKind {
+    /// Method and template.
+    Route,
+    /// A statement.
+    Statement,
+    /// A table.
+    Table,
+    /// An index.
+    Index,
+    /// A sequence.
+    Sequence,
+    /// A whole database.
+    Database,
+    /// A database server.
+    Server,
+    /// A pool of connections.
+    Pool,
+    /// A session on the server.
+    Session,
+    /// A process.
+    Process,
+}
+
+words!(SubjectKind {
+    Route => "route",
+    Statement => "statement",
+    Table => "table",
+    Index => "index",
+    Sequence => "sequence",
+    Database => "database",
+    Server => "server",
+    Pool => "pool",
+    Session => "session",
+    Process => "process",
+});
+
+/// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Less than the others.
     Low,
-    /// At least a tenth of the route's time, or 20 ms per request.
+    /// For a route: at least a tenth of its time, or 20 ms per request.
     Medium,
-    /// At least three tenths of the route's time, or 100 ms per request.
+    /// For a route: at least three tenths of its time, or 100 ms per request.
     High,
 }
 
-impl Severity {
-    /// The name in JSON: `high`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
+words!(Severity { Low => "low", Medium => "medium", High => "high" });
 
-    pub(crate) fn of(time_share: f64, per_request: Duration) -> Self {
+impl Severity {
+    /// Of what costs a request so much time, which is that share of the route's.
+    pub fn of(time_share: f64, per_request: Duration) -> Self {
         if time_share >= 0.3 || per_request >= Duration::from_millis(100) {
             Self::High
         } else if time_share >= 0.1 || per_request >= Duration::from_millis(20) {
@@ -88,11 +236,18 @@ impl Severity {
     }
 }
 
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+/// Whether there is something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Yes.
+    #[default]
+    Act,
+    /// No: it was looked at, and it is better left as it is. No gate fails for it.
+    LeaveAlone,
 }
+
+words!(Verdict { Act => "act", LeaveAlone => "leave-alone" });
 
 /// How much work a remedy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,184 +257,61 @@ pub enum Effort {
     Small,
     /// A few places, or a statement that must be thought out.
     Medium,
+    /// A change of the design, to be planned.
+    Large,
 }
 
-impl Effort {
-    /// The name in JSON: `small`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Medium => "medium",
-        }
-    }
+words!(Effort { Small => "small", Medium => "medium", Large => "large" });
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Remedy {
+    /// In a sentence or two.
+    pub text: String,
+    /// The statement to run, or to write instead, when there is one.
+    pub statement: Option<String>,
 }
 
-impl fmt::Display for Effort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The numbers behind a finding; each sort of rule has its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Evidence {
-    /// A statement is executed again and again within a request.
-    Repetition(RepetitionEvidence),
-}
-
-/// A statement is executed again and again within a request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RepetitionEvidence {
-    /// The statement in a few words, `SELECT companies`.
-    pub shape: String,
-    /// The statement with `$n` for its values.
-    pub statement: String,
-    /// Requests in which it was seen.
-    pub requests: u64,
-    /// Requests of the route in all.
-    pub route_requests: u64,
-    /// Repeated executions per such request, on average.
-    pub executions_per_request: f64,
-    /// The most in one request.
-    pub executions_max: u64,
-    /// Most distinct parameter sets in one request, counted up to 64.
-    pub distinct_parameters_max: u64,
-    /// Database time of the repeated executions per such request.
-    pub time_per_request_ms: f64,
-    /// The part of it that the remedy saves. Round trips between application and database come on top.
-    pub time_lost_per_request_ms: f64,
-    /// All time lost as a part (0 to 1) of all the route's time.
-    pub time_share: f64,
-    /// The statement that mostly went before the first of them.
-    pub before: Option<PrecedingStatement>,
-    /// The statement to write instead, when there is one that is sure to mean the same.
-    pub batched_statement: Option<String>,
-    /// A request that shows it.
-    pub example_request: Option<String>,
-    /// What part (0 to 1) of the route's database time is attributed exactly.
-    pub exact_share: f64,
-}
-
-/// The statement before a run of others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PrecedingStatement {
+/// What doing it brings. Where nobody can know how much, the text says what it is good for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Gain {
     /// In a few words.
-    pub shape: String,
-    /// With `$n` for its values.
-    pub statement: String,
-    /// Before how many of the runs it went.
-    pub requests: u64,
-    /// Rows that it returned, on average.
-    pub rows: f64,
+    pub text: String,
+    /// The time that it would have saved so far.
+    pub time_ms: Option<f64>,
+    /// What it frees.
+    pub bytes: Option<u64>,
 }
 
-impl RepetitionEvidence {
-    pub(crate) fn new(
-        repetition: &Repetition,
-        run: &Run,
-        batched_statement: Option<String>,
-    ) -> Self {
-        let per_request = |time: Duration| millis(time) / run.requests.max(1) as f64;
-        let before = run.before.as_ref().map(|before| PrecedingStatement {
-            shape: before.shape.summary.to_string(),
-            statement: before.shape.text.to_string(),
-            requests: before.requests,
-            rows: before.rows as f64 / before.requests.max(1) as f64,
-        });
+impl Gain {
+    /// Something that has no number.
+    pub fn text(text: impl Into<String>) -> Self {
         Self {
-            shape: repetition.shape.summary.to_string(),
-            statement: repetition.shape.text.to_string(),
-            requests: run.requests,
-            route_requests: repetition.route_requests,
-            executions_per_request: run.executions as f64 / run.requests.max(1) as f64,
-            executions_max: run.executions_max,
-            distinct_parameters_max: run.distinct_max,
-            time_per_request_ms: per_request(run.time),
-            time_lost_per_request_ms: per_request(run.time_spared),
-            time_share: share(run.time_spared, repetition.route_time),
-            before,
-            batched_statement,
-            example_request: run.example.map(|id| id.to_string()),
-            exact_share: repetition.exact_share,
+            text: text.into(),
+            ..Self::default()
         }
     }
 
-    pub(crate) fn severity(&self) -> Severity {
-        let per_request = Duration::from_secs_f64(self.time_lost_per_request_ms / 1_000.0);
-        Severity::of(self.time_share, per_request)
-    }
-}
-
-/// Kind, route and statement in letters, figures and dashes, and a digest that tells apart what the
-/// letters do not. Does not depend on the process.
-pub(crate) fn stable_id(kind: FindingKind, repetition: &Repetition) -> String {
-    let parts = [
-        repetition.route.as_bytes(),
-        b"\0",
-        repetition.shape.text.as_bytes(),
-    ];
-    let digest = fnv1a(parts.into_iter().flatten());
-    let digest = (digest >> 32) as u32 ^ digest as u32;
-    let (route, shape) = (slug(&repetition.route), slug(&repetition.shape.summary));
-    format!("{kind}.{route}.{shape}.{digest:08x}")
-}
-
-pub(crate) fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
-fn share(part: Duration, whole: Duration) -> f64 {
-    if whole.is_zero() {
-        return 0.0;
-    }
-    // Statements that run side by side can take longer than their request.
-    (part.as_secs_f64() / whole.as_secs_f64()).min(1.0)
-}
-
-/// Lower-case letters and figures; any run of others is one dash; at most 40 characters.
-fn slug(text: &str) -> String {
-    let mut slug = String::new();
-    for c in text.chars() {
-        if slug.len() >= 40 {
-            break;
-        }
-        if c.is_ascii_alphanumeric() {
-            slug.push(c.to_ascii_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
+    /// Time that would have been saved so far.
+    pub fn time(time_ms: f64, text: impl Into<String>) -> Self {
+        Self {
+            time_ms: Some(time_ms),
+            ..Self::text(text)
         }
     }
-    slug.trim_end_matches('-').to_owned()
-}
 
-/// FNV-1a, 64 bits: small, and the same in every version of every program.
-fn fnv1a<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    /// Bytes that become free.
+    pub fn bytes(bytes: u64, text: impl Into<String>) -> Self {
+        Self {
+            bytes: Some(bytes),
+            ..Self::text(text)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn slugs_are_readable_and_plain() {
-        let rows = [
-            ("GET /jobs/{id}", "get-jobs-id"),
-            (
-                "SELECT public.jobs, companies",
-                "select-public-jobs-companies",
-            ),
-            ("GET /", "get"),
-            ("  ", ""),
-        ];
-        for (text, expected) in rows {
-            assert_eq!(slug(text), expected);
-        }
-        assert!(slug(&"x".repeat(100)).len() <= 40);
-    }
 
     #[test]
     fn severity_follows_share_and_time() {
@@ -293,5 +325,16 @@ mod tests {
         for (share, millis, expected) in rows {
             assert_eq!(Severity::of(share, Duration::from_millis(millis)), expected);
         }
+    }
+
+    #[test]
+    fn words_are_those_of_the_json() {
+        let json = |value: serde_json::Value| value.as_str().map(str::to_owned);
+        let verdict = serde_json::to_value(Verdict::LeaveAlone).unwrap();
+        assert_eq!(json(verdict).as_deref(), Some(Verdict::LeaveAlone.as_str()));
+        let kind = serde_json::to_value(SubjectKind::Sequence).unwrap();
+        assert_eq!(json(kind).as_deref(), Some(SubjectKind::Sequence.as_str()));
+        let effort = serde_json::to_value(Effort::Large).unwrap();
+        assert_eq!(json(effort).as_deref(), Some(Effort::Large.as_str()));
     }
 }

@@ -1,35 +1,36 @@
-//! Findings: what is slow, why, and what to do about it, each with evidence.
+//! Findings: what is slow or will be, why, and what to do about it, each with evidence.
 //!
-//! One rule is one file in `rules/`. A rule reads the [`Journal`] and says nothing unless it can name
-//! the route, the statement, the time that is lost, and the remedy.
+//! One [`Rule`] is one file in `rules/`. It looks at what it [needs](Need): the traffic that an instance has seen, or what a
+//! database says of itself. It says nothing unless it can name the subject, the evidence and the remedy.
 //!
 //! ```
+//! use paceline_diagnose::{Material, Report, render_report};
 //! use paceline_journal::{Config, Journal};
 //!
 //! let journal = Journal::new(Config::default());
-//! let findings = paceline_diagnose::findings(&journal);
-//! assert!(findings.is_empty());
-//! println!("{}", paceline_diagnose::render_text(&findings));
+//! let report = Report::of(&Material { journal: Some(&journal) });
+//! assert!(report.findings.is_empty());
+//! println!("{}", render_report(&report, 100));
 //! ```
 #![warn(missing_docs)]
 
+mod evidence;
 mod finding;
+mod id;
 mod render;
+mod report;
+mod rule;
 mod rules;
+mod suppress;
 
-pub use finding::{
-    Effort, Evidence, Finding, FindingKind, PrecedingStatement, RepetitionEvidence, Severity,
-};
-pub use render::{render_text, render_text_within};
+pub use evidence::{Detail, Evidence};
+pub use finding::{Effort, Finding, Gain, Remedy, Severity, Subject, SubjectKind, Verdict};
+pub use render::{render_html, render_markdown, render_report, render_text, render_text_within};
+pub use report::{Report, Unseen};
+pub use rule::{Check, Material, Need, Rule};
+pub use suppress::{Suppressed, Suppression};
 
-use paceline_journal::Journal;
-
-/// All findings, the one that costs most time first.
-pub fn findings(journal: &Journal) -> Vec<Finding> {
-    let mut findings: Vec<_> = rules::ALL.iter().flat_map(|rule| rule(journal)).collect();
-    findings.sort_by(|one, two| {
-        let by_time = two.time_lost_ms.total_cmp(&one.time_lost_ms);
-        by_time.then_with(|| one.id.cmp(&two.id))
-    });
-    findings
+/// All rules, in the order in which they are told.
+pub fn rules() -> impl Iterator<Item = &'static Rule> + Clone {
+    rules::all()
 }

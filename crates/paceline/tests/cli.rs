@@ -507,8 +507,11 @@ fn load_that_could_not_run_says_why() {
 
 fn finding(severity: &str, time_lost_ms: f64) -> Value {
     json!({
-        "id": "x", "kind": "n-plus-one", "route": "GET /jobs", "severity": severity,
-        "title": "GET /jobs asks twenty times.", "remedy": "Ask once.", "effort": "small",
+        "id": format!("x-{severity}"), "rule": "n-plus-one", "subject": {"kind": "route", "name": "GET /jobs"},
+        "severity": severity, "verdict": "act",
+        "title": "GET /jobs asks twenty times.", "remedy": {"text": "Ask once.", "statement": null},
+        "effort": "small", "gain": {"text": "", "time_ms": null, "bytes": null},
+        "details": [{"label": "Statement", "text": "SELECT * FROM companies WHERE id = $1"}],
         "time_lost_ms": time_lost_ms,
         "evidence": {
             "shape": "SELECT companies", "statement": "SELECT * FROM companies WHERE id = $1", "requests": 5,
@@ -569,6 +572,14 @@ fn diagnose_reports_and_gates() {
         json["findings"],
         json!([finding("medium", 19.0), finding("low", 1.0)])
     );
+    for (format, expected) in [
+        ("json", "\"title\": \"GET /jobs asks twenty times.\""),
+        ("markdown", "## 1. GET /jobs asks twenty times."),
+        ("html", "<!doctype html>"),
+    ] {
+        let ran = run(&["diagnose", "--url", &url(""), "--format", format]);
+        assert!(ran.stdout.contains(expected), "{}", ran.stdout);
+    }
     for (path, expected) in [
         ("/wrong", "answered with 404"),
         ("/old", "did not answer as the admin port"),
@@ -577,6 +588,54 @@ fn diagnose_reports_and_gates() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{path}");
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn what_is_suppressed_is_listed_and_fails_no_gate() {
+    let origin = Origin::start(|_: &Request, peer: &mut Peer| {
+        let body = json!({ "findings": [finding("high", 19.0), finding("low", 1.0)] }).to_string();
+        let _: Next = peer.respond(
+            200,
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        );
+        Next::Keep
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("paceline.toml");
+    let diagnose = |text: &str| {
+        std::fs::write(&file, text).expect("a file");
+        let file = file.to_str().expect("UTF-8");
+        let url = origin.url("");
+        run(&[
+            "diagnose",
+            "--url",
+            &url,
+            "--config",
+            file,
+            "--fail-on",
+            "medium",
+        ])
+    };
+    let ran = diagnose("[[diagnose.suppress]]\nid = \"x-high\"\nreason = \"known since May\"\n");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(
+        ran.stdout.contains("x-high: known since May"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("1 finding: 1 low."), "{}", ran.stdout);
+    let ran = diagnose(
+        "[[diagnose.suppress]]\nrule = \"n-plus-one\"\nsubject = \"GET /companies*\"\nreason = \"-\"\n",
+    );
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    let ran = diagnose("[[diagnose.suppress]]\nid = \"x-high\"\n");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(
+        ran.stderr.contains("diagnose.suppress[0].reason"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

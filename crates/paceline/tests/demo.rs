@@ -61,11 +61,11 @@ fn the_whole_loop_is_told_as_json() {
     let n_plus_one = |route: &str| {
         findings
             .iter()
-            .find(|f| f["kind"] == "n-plus-one" && f["route"] == route)
+            .find(|f| f["rule"] == "n-plus-one" && f["subject"]["name"] == route)
     };
     let found = n_plus_one("GET /jobs").expect("the N+1 of the list");
     assert!(
-        found["severity"].is_string() && found["remedy"].is_string(),
+        found["severity"].is_string() && found["remedy"]["text"].is_string(),
         "{found:#}"
     );
     assert!(

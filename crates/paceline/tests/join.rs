@@ -90,7 +90,7 @@ fn the_join_is_seen_from_request_to_statement_to_finding() {
     let findings = findings["findings"].as_array().expect("findings");
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!(
-        (&findings[0]["kind"], &findings[0]["route"]),
+        (&findings[0]["rule"], &findings[0]["subject"]["name"]),
         (&"n-plus-one".into(), &"GET /list".into())
     );
 

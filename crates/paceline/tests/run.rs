@@ -267,10 +267,10 @@ fn diagnose_finds_the_n_plus_one_where_it_is_and_only_there() {
     board.wait_for_requests("GET /jobs", 6);
     let findings = board.paceline.admin_json("/api/v1/findings");
     let findings = findings["findings"].as_array().unwrap();
-    let of = |kind: &str| -> Vec<&str> {
-        let found = findings.iter().filter(|finding| finding["kind"] == kind);
+    let of = |rule: &str| -> Vec<&str> {
+        let found = findings.iter().filter(|finding| finding["rule"] == rule);
         found
-            .map(|finding| finding["route"].as_str().unwrap())
+            .map(|finding| finding["subject"]["name"].as_str().unwrap())
             .collect()
     };
     let n_plus_one = of("n-plus-one");
@@ -295,7 +295,7 @@ fn diagnose_finds_the_n_plus_one_where_it_is_and_only_there() {
     );
     for finding in findings {
         assert!(
-            finding["evidence"].is_object() && finding["remedy"].is_string(),
+            finding["evidence"].is_object() && finding["remedy"]["text"].is_string(),
             "{finding}"
         );
     }

@@ -15,6 +15,7 @@ use std::cmp::Reverse;
 use std::str::FromStr as _;
 
 use http::StatusCode;
+use paceline_diagnose::{Material, Report};
 use paceline_journal::RequestId;
 use serde::Serialize;
 
@@ -70,13 +71,10 @@ pub(crate) fn slow(admin: &Admin) -> Answer {
 
 /// Findings, in the order in which they are worth being looked at.
 pub(crate) fn findings(admin: &Admin) -> Answer {
-    #[derive(Serialize)]
-    struct Findings {
-        findings: Vec<paceline_diagnose::Finding>,
-    }
-    ok(&Findings {
-        findings: paceline_diagnose::findings(&admin.parts.journal),
-    })
+    let material = Material {
+        journal: Some(&admin.parts.journal),
+    };
+    ok(&Report::of(&material).without(&admin.parts.suppressions))
 }
 
 /// Recent requests, newest first; `limit` and `route` narrow them.

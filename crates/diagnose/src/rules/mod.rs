@@ -1,36 +1,12 @@
-//! The rules, each in its file.
+//! The rules, each in its file, in a folder for what they look at.
 
-mod n_plus_one;
-mod redundant_queries;
-#[cfg(test)]
-mod tests;
+pub(crate) mod journal;
 
-use paceline_journal::Journal;
-use paceline_sql::Shape;
+use crate::rule::Rule;
 
-use crate::finding::Finding;
-
-/// A rule reads the journal, and says what it found.
-type Rule = fn(&Journal) -> Vec<Finding>;
-
-/// All rules.
-pub(crate) const ALL: [Rule; 2] = [n_plus_one::findings, redundant_queries::findings];
-
-/// In how many requests a repetition must be seen: what happens once may be a batch or a backfill.
-const REQUESTS_MIN: u64 = 3;
-
-/// Whether the application asked for the statement. Drivers look types up in the catalogue by
-/// themselves, and pools test their connections with statements that read nothing.
-fn is_the_applications(shape: &Shape) -> bool {
-    let in_catalogue = |schema: Option<&str>, name: &str| match schema {
-        Some(schema) => matches!(schema, "pg_catalog" | "information_schema"),
-        None => name.starts_with("pg_"),
-    };
-    let mut relations = shape.reads.iter().chain(&shape.writes).peekable();
-    if relations.peek().is_none() {
-        return !shape.functions.is_empty();
-    }
-    relations.any(|relation| !in_catalogue(relation.schema.as_deref(), &relation.name))
+/// All rules, in the order in which they are told.
+pub(crate) fn all() -> impl Iterator<Item = &'static Rule> + Clone {
+    journal::RULES.iter()
 }
 
 /// `20`, or `20.4` when it is not whole.
@@ -40,5 +16,25 @@ fn average(value: f64) -> String {
         format!("{rounded:.0}")
     } else {
         format!("{rounded:.1}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_told_once() {
+        let mut names: Vec<_> = all().map(|rule| rule.name).collect();
+        assert!(all().all(|rule| rule.about.ends_with('.') && rule.about.len() > 20));
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(
+            names.iter().all(|name| name.chars().all(plain)),
+            "{names:?}"
+        );
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

@@ -1,14 +1,17 @@
 //! `paceline diagnose`: the findings of a running instance.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use paceline_diagnose::{Finding, Severity, render_text};
+use paceline_diagnose::{
+    Report, Severity, Suppression, render_html, render_markdown, render_report,
+};
 use paceline_loadgen::{Fetcher, Sample, Target};
-use serde::Deserialize;
 
 use super::GATE_FAILED;
+use crate::config::{self, Origin, Problem};
 use crate::terminal;
 
 const AFTER_HELP: &str = "\
@@ -18,27 +21,34 @@ Examples:
   paceline diagnose --json | jq '.findings[0].remedy'
   paceline diagnose --fail-on medium              as a gate in CI: exit code 1
                                                   from medium on
+  paceline diagnose --format html > findings.html
 
 Findings come from the traffic that the instance has seen since its start, the
-one that costs most time first.
-Exit codes: 0 fine, 1 a finding reaches --fail-on, 2 the instance could not be
-asked.";
+one that costs most time first. What [[diagnose.suppress]] in the configuration
+names is counted and listed with its reason instead.
+Exit codes: 0 fine, 1 a finding reaches --fail-on, 2 could not look.";
+
+/// Where a running instance is when nobody says.
+const URL_DEFAULT: &str = "http://127.0.0.1:9090";
+/// Columns of the text.
+const WIDTH: usize = 100;
 
 /// Ask a running instance what is slow, why, and what to do about it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The admin port of the instance
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PACELINE_ADMIN_URL",
-        default_value = "http://127.0.0.1:9090"
-    )]
-    url: String,
-    /// Print the findings as one JSON object: findings[]
-    #[arg(long)]
+    /// The admin port of the instance [default: http://127.0.0.1:9090]
+    #[arg(long, value_name = "URL", env = "PACELINE_ADMIN_URL")]
+    url: Option<String>,
+    /// The configuration file, for what it suppresses
+    #[arg(long, value_name = "FILE", env = "PACELINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print one JSON object: findings[], quick_wins[], suppressed[], not_looked_at[], not_read[]
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
     /// Exit with 1 when a finding is at least so severe
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Level>,
@@ -51,33 +61,60 @@ enum Level {
     High,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    findings: Vec<Finding>,
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Markdown,
+    Html,
 }
 
 /// Far more than an answer takes; a stuck instance must not hang a pipeline.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let findings = fetch(&args.url)?;
-    if args.json {
-        let text = serde_json::to_string_pretty(&serde_json::json!({ "findings": findings }))?;
-        terminal::say(&format!("{text}\n"))?;
-    } else {
-        terminal::say(&render_text(&findings))?;
-    }
+    let suppressions = suppressions(args.config.clone())?;
+    let url = args.url.as_deref().unwrap_or(URL_DEFAULT);
+    let report = fetch(url)?.without(&suppressions);
+    let format = if args.json { Format::Json } else { args.format };
+    terminal::say(&match format {
+        Format::Text => render_report(&report, WIDTH),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        Format::Markdown => render_markdown(&report),
+        Format::Html => render_html(&report),
+    })?;
     let limit = args.fail_on.map(Severity::from);
-    let reached =
-        limit.is_some_and(|limit| findings.iter().any(|finding| finding.severity >= limit));
-    Ok(if reached {
+    Ok(if limit.is_some_and(|limit| report.reaches(limit)) {
         ExitCode::from(GATE_FAILED)
     } else {
         ExitCode::SUCCESS
     })
 }
 
-fn fetch(url: &str) -> anyhow::Result<Vec<Finding>> {
+/// What the configuration suppresses. What is wrong elsewhere in it is not our business.
+fn suppressions(file: Option<PathBuf>) -> anyhow::Result<Vec<Suppression>> {
+    if file.is_none() {
+        return Ok(Vec::new());
+    }
+    let loaded = config::load(config::Sources {
+        file,
+        may_lack_secrets: true,
+        ..config::Sources::default()
+    });
+    let concerns_us = |problem: &&Problem| {
+        problem.severity == config::Severity::Error
+            && match &problem.key {
+                Some(key) => key.starts_with("diagnose."),
+                None => problem.origin != Origin::Default,
+            }
+    };
+    match loaded.problems.iter().find(concerns_us) {
+        Some(problem) => bail!("{problem}"),
+        None => Ok(loaded.suppressions),
+    }
+}
+
+fn fetch(url: &str) -> anyhow::Result<Report> {
     let target = Target::parse(url)?;
     let sample = Sample {
         route: 0,
@@ -97,10 +134,8 @@ fn fetch(url: &str) -> anyhow::Result<Vec<Finding>> {
             answer.status
         );
     }
-    let Answer { findings } = serde_json::from_slice(&answer.body).with_context(|| {
-        format!("{target} did not answer as the admin port of this version does")
-    })?;
-    Ok(findings)
+    serde_json::from_slice(&answer.body)
+        .with_context(|| format!("{target} did not answer as the admin port of this version does"))
 }
 
 impl From<Level> for Severity {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use paceline_diagnose::Suppression;
 use paceline_gateway::Upstream;
 use paceline_pgproxy::DatabaseUrl;
 use paceline_sql::TrustedFunction;
@@ -27,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) database_required_at_start: bool,
     pub(crate) trusted_functions: Vec<TrustedFunction>,
     pub(crate) journal: paceline_journal::Config,
+    pub(crate) suppressions: Vec<Suppression>,
     pub(crate) admin: AdminConfig,
     pub(crate) log: LogConfig,
 }
@@ -95,6 +97,7 @@ pub(super) struct Draft {
     pub(super) trusted_functions: Vec<TrustedFunction>,
     pub(super) postgres: paceline_pgproxy::Config,
     pub(super) journal: paceline_journal::Config,
+    pub(super) suppressions: Vec<Suppression>,
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
 }
@@ -119,6 +122,7 @@ impl Default for Draft {
             trusted_functions: Vec::new(),
             postgres: paceline_pgproxy::Config::default(),
             journal: paceline_journal::Config::default(),
+            suppressions: Vec::new(),
             admin: AdminConfig {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
                 allow_remote: false,
@@ -189,6 +193,7 @@ impl Draft {
             database_required_at_start: self.database_required_at_start,
             trusted_functions: self.trusted_functions,
             journal: self.journal,
+            suppressions: self.suppressions,
             admin: self.admin,
             log: self.log,
         })

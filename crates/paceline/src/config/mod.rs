@@ -14,6 +14,7 @@ mod nearest;
 mod problem;
 pub(crate) mod reference;
 mod rows;
+mod suppress;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
@@ -24,6 +25,8 @@ use std::path::PathBuf;
 
 pub(crate) use draft::{Config, LogConfig, LogFormat};
 pub(crate) use problem::{Origin, Problem, Severity};
+
+use paceline_diagnose::Suppression;
 
 use draft::Draft;
 use input::{Input, Setting};
@@ -64,6 +67,8 @@ pub(crate) struct Loaded {
     pub(crate) problems: Vec<Problem>,
     /// Every key with its effective value, secrets hidden.
     pub(crate) settings: Vec<Effective>,
+    /// What is not to be reported, whatever else is wrong.
+    pub(crate) suppressions: Vec<Suppression>,
 }
 
 /// The value of a key that is in effect.
@@ -111,6 +116,8 @@ pub(crate) fn load(sources: Sources) -> Loaded {
         apply(setting, &mut draft, &mut heard);
     }
     // 3. Read what is named, and compare what belongs together.
+    suppress::check(&draft.suppressions, &origins, &mut problems);
+    let suppressions = draft.suppressions.clone();
     let config = draft
         .clone()
         .compose(&origins, sources.may_lack_secrets, &mut problems);
@@ -123,6 +130,7 @@ pub(crate) fn load(sources: Sources) -> Loaded {
         config: config.filter(|_| !failed),
         problems,
         settings,
+        suppressions,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Arrays of tables, `[[postgres.users]]`: rows that have keys like a section, and a name each.
+//! Arrays of tables, `[[postgres.users]]`: rows that have keys like a section, and mostly a name each.
 
 use super::draft::Draft;
 use super::field::Refusal;
@@ -16,12 +16,12 @@ pub(super) struct Rows<D: 'static> {
     pub(super) path: &'static str,
     /// For the reference.
     pub(super) about: &'static str,
-    /// The keys of a row. One of them is `name`.
+    /// The keys of a row. One of them is `name` where rows have one.
     pub(super) keys: &'static [Key<D>],
     /// Where the rows are in the draft.
     pub(super) place: fn(&mut Draft) -> &mut Vec<D>,
-    /// What a row is called; empty when nobody said.
-    pub(super) name: fn(&D) -> &str,
+    /// What a row is called; empty when nobody said. None: rows have no names.
+    pub(super) name: Option<fn(&D) -> &str>,
 }
 
 /// A key of a row, as the reference tells it.
@@ -95,13 +95,17 @@ impl<D: Default + 'static> Array for Rows<D> {
             for setting in settings {
                 self.set_key(&mut row, number, setting, heard);
             }
-            let name = (self.name)(&row);
+            let Some(name_of) = self.name else {
+                filled.push(row);
+                continue;
+            };
+            let name = name_of(&row);
             let path = path_of(self.path, number, NAME);
             if !names_itself {
                 let message = format!("each [[{}]] needs a name", self.path);
                 let problem = Problem::error(place.clone(), Some(&path), message);
                 heard.problems.push(problem);
-            } else if !name.is_empty() && filled.iter().any(|other| (self.name)(other) == name) {
+            } else if !name.is_empty() && filled.iter().any(|other| name_of(other) == name) {
                 let origin = heard.origins.get(&path).unwrap_or(&place).clone();
                 let message = format!("there is another one with the name {name:?}");
                 heard
@@ -115,9 +119,10 @@ impl<D: Default + 'static> Array for Rows<D> {
 
     fn set(&self, draft: &mut Draft, name: &str, setting: Setting, heard: &mut Heard<'_>) {
         let rows = (self.place)(draft);
-        let found = rows
-            .iter()
-            .position(|row| fold((self.name)(row)) == fold(name));
+        let found = self.name.and_then(|name_of| {
+            let is_it = |row| fold(name_of(row)) == fold(name);
+            rows.iter().position(is_it)
+        });
         match found {
             Some(number) => self.set_key(&mut rows[number], number, setting, heard),
             None => {

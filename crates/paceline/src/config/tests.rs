@@ -713,6 +713,16 @@ fn what_is_wrong_in_a_table_is_told_with_its_place() {
             "6:1 error: postgres.users[0].password_file: /does/not/exist could not be read",
         ],
     );
+    check(
+        "[[diagnose.suppress]]\nrule = \"n-plus-two\"\n[[diagnose.suppress]]\nid = \"x\"\n\
+         [[diagnose.suppress]]\nreason = \"because\"\n[[diagnose.suppress]]\nid = \"\"\nreason = \"y\"\n",
+        &[
+            "4:1 error: diagnose.suppress[0].rule: there is no rule \"n-plus-two\"",
+            "6:1 error: diagnose.suppress[1].reason: say why these findings are not to be reported",
+            "8:1 error: diagnose.suppress[2].id: give an id, a rule or a subject",
+            "10:1 error: diagnose.suppress[3].id: it is empty",
+        ],
+    );
     let loaded = load_all(
         DATABASES,
         &[("PACELINE__POSTGRES__USERS__OTHER__PASSWORD", "hush-4")],

@@ -1,7 +1,7 @@
 //! The findings of the running Paceline.
 
 use anyhow::Context as _;
-use paceline_diagnose::{Finding, FindingKind};
+use paceline_diagnose::Finding;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub(super) fn fetch(paceline: &Paceline) -> anyhow::Result<Vec<Finding>> {
 
 /// Whether this is the one that the sample API is known to have.
 pub(super) fn is_known(finding: &Finding) -> bool {
-    finding.kind == FindingKind::NPlusOne && finding.route == ROUTE_N_PLUS_ONE
+    finding.rule == "n-plus-one" && finding.subject.name == ROUTE_N_PLUS_ONE
 }
 
 fn read(answer: Value) -> anyhow::Result<Vec<Finding>> {
@@ -35,9 +35,10 @@ pub(super) mod tests {
     use serde_json::json;
 
     /// A finding as the admin API tells it.
-    pub(in crate::demo) fn finding(kind: &str, route: &str) -> Value {
+    pub(in crate::demo) fn finding(rule: &str, route: &str) -> Value {
         json!({
-            "id": "id", "kind": kind, "route": route, "severity": "high",
+            "id": "id", "rule": rule, "subject": {"kind": "route", "name": route}, "severity": "high",
+            "verdict": "act", "details": [],
             "title": "GET /jobs executes one statement twenty times.",
             "evidence": {
                 "shape": "SELECT companies", "statement": "SELECT * FROM companies WHERE id = $1",
@@ -46,7 +47,8 @@ pub(super) mod tests {
                 "time_lost_per_request_ms": 4.5, "time_share": 0.4, "before": null,
                 "batched_statement": null, "example_request": null, "exact_share": 1.0
             },
-            "remedy": "write one", "effort": "small", "time_lost_ms": 45.0
+            "remedy": {"text": "write one", "statement": null}, "effort": "small", "time_lost_ms": 45.0,
+            "gain": {"text": "", "time_ms": null, "bytes": null}
         })
     }
 

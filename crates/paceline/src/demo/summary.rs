@@ -223,7 +223,7 @@ pub(super) mod tests {
     fn a_missing_finding_or_a_different_answer_fails() {
         assert!(summary().is_good());
         let mut missing = summary();
-        missing.findings[0].route = "GET /jobs/{id}".to_owned();
+        missing.findings[0].subject.name = "GET /jobs/{id}".to_owned();
         assert!(!missing.is_good());
         let mut different = summary();
         different

@@ -52,6 +52,7 @@ pub(super) fn start(
         leaving: ends.leaving,
         control,
         allowed_hosts: config.admin.allowed_hosts.clone(),
+        suppressions: config.suppressions.clone(),
     });
     let runtime = runtime(BLOCKING_THREADS_MAX)?;
     let thread = thread::Builder::new()

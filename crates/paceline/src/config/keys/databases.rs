@@ -14,14 +14,14 @@ pub(super) const ARRAYS: &[&dyn Array] = &[
         about: "More databases than that of `postgres.url`. Without `postgres.url`, the first one is the main database: it is looked at when Paceline starts. From the environment and the command line, a value is reached by its database's name: `PACELINE__POSTGRES__DATABASES__REPORTS__POOL_SIZE`.",
         keys: DATABASE_KEYS,
         place: |draft| &mut draft.databases,
-        name: |row| &row.database.name,
+        name: Some(|row| &row.database.name),
     },
     &Rows {
         path: USERS,
         about: "What holds for single users. A secret need not stand in the file: `PACELINE__POSTGRES__USERS__APP__PASSWORD` sets that of the user `app`.",
         keys: USER_KEYS,
         place: |draft| &mut draft.users,
-        name: |row| &row.user.name,
+        name: Some(|row| &row.user.name),
     },
 ];
 

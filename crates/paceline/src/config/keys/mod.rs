@@ -2,6 +2,7 @@
 
 mod admin;
 mod databases;
+mod diagnose;
 mod gateway;
 mod journal;
 mod log;
@@ -68,6 +69,12 @@ pub(super) const SECTIONS: &[Section] = &[
         about: "What is remembered of requests and statements, and how much of it.",
         keys: &[journal::KEYS],
         arrays: &[],
+    },
+    Section {
+        name: "diagnose",
+        about: "What `paceline diagnose` and `/api/v1/findings` report. The section has no keys of its own.",
+        keys: &[],
+        arrays: diagnose::ARRAYS,
     },
     Section {
         name: "admin",

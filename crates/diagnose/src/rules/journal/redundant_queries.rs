@@ -7,12 +7,21 @@
 use paceline_journal::{Journal, Repetition};
 use paceline_sql::Shape;
 
+use super::repetition::RepetitionEvidence;
 use super::{REQUESTS_MIN, average, is_the_applications};
-use crate::finding::{
-    Effort, Evidence, Finding, FindingKind, RepetitionEvidence, millis, stable_id,
+use crate::finding::{Effort, Finding};
+use crate::rule::{Check, Rule};
+
+pub(super) const RULE: Rule = Rule {
+    name: "redundant-queries",
+    about: "A request asks the very same question again and again.",
+    check: Check::Journal(findings),
 };
 
-pub(super) fn findings(journal: &Journal) -> Vec<Finding> {
+const REMEDY: &str = "Execute it once per request and hand the result on; a small cache that lives as \
+                      long as the request does it without touching the callers.";
+
+fn findings(journal: &Journal) -> Vec<Finding> {
     journal.repetitions().iter().filter_map(finding).collect()
 }
 
@@ -25,21 +34,11 @@ fn finding(repetition: &Repetition) -> Option<Finding> {
     let evidence = RepetitionEvidence::new(repetition, run, None);
     let (summary, route) = (&evidence.shape, &repetition.route);
     let executions = average(evidence.executions_per_request);
-    Some(Finding {
-        id: stable_id(FindingKind::RedundantQueries, repetition),
-        kind: FindingKind::RedundantQueries,
-        route: route.to_string(),
-        severity: evidence.severity(),
-        title: format!(
-            "{route} executes `{summary}` {executions} times per request with the same values."
-        ),
-        remedy: "Execute it once per request and hand the result on; a small cache that lives as \
-                 long as the request does it without touching the callers."
-            .to_owned(),
-        effort: Effort::Small,
-        time_lost_ms: millis(run.time_spared),
-        evidence: Evidence::Repetition(evidence),
-    })
+    let title = format!(
+        "{route} executes `{summary}` {executions} times per request with the same values."
+    );
+    let finding = evidence.finding(RULE.name, title, repetition, run);
+    Some(finding.remedy(Effort::Small, REMEDY))
 }
 
 /// Whether asking again is certain to be in vain, as far as the text shows.

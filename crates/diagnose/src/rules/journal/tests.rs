@@ -10,7 +10,10 @@ use paceline_journal::{
 };
 use paceline_sql::{Limits, Shape, Statements};
 
-use crate::finding::{Effort, Evidence, Finding, FindingKind, RepetitionEvidence, Severity};
+use super::repetition::RepetitionEvidence;
+use crate::finding::{Effort, Finding, Severity};
+use crate::report::Report;
+use crate::rule::Material;
 
 const LIST: &str = "SELECT jobs.id FROM jobs LIMIT $1";
 const COMPANY: &str = "SELECT companies.name FROM companies WHERE companies.id = $1";
@@ -98,14 +101,17 @@ impl Scene {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        crate::findings(&self.journal)
+        let material = Material {
+            journal: Some(&self.journal),
+        };
+        Report::of(&material).findings
     }
 
-    /// Kind, route and shape of each finding.
-    fn found(&self) -> BTreeSet<(FindingKind, String, String)> {
+    /// Rule, route and shape of each finding.
+    fn found(&self) -> BTreeSet<(String, String, String)> {
         let name = |finding: Finding| {
-            let Evidence::Repetition(evidence) = finding.evidence;
-            (finding.kind, finding.route, evidence.shape)
+            let shape = evidence(&finding).shape;
+            (finding.rule, finding.subject.name, shape)
         };
         self.findings().into_iter().map(name).collect()
     }
@@ -113,6 +119,10 @@ impl Scene {
     fn shape(&self, text: &str) -> Arc<Shape> {
         self.statements.learn(text).shape
     }
+}
+
+fn evidence(finding: &Finding) -> RepetitionEvidence {
+    serde_json::from_value(serde_json::to_value(&finding.evidence).unwrap()).unwrap()
 }
 
 fn times(
@@ -127,15 +137,14 @@ fn times(
 
 #[test]
 fn each_history_yields_its_findings_and_no_others() {
-    use FindingKind::{NPlusOne, RedundantQueries};
     type Row = (
         &'static str,
         usize,
         Vec<(&'static str, u64)>,
-        Option<(FindingKind, &'static str)>,
+        Option<(&'static str, &'static str)>,
     );
-    let n_plus_one = |shape| Some((NPlusOne, shape));
-    let redundant = |shape| Some((RedundantQueries, shape));
+    let n_plus_one = |shape| Some(("n-plus-one", shape));
+    let redundant = |shape| Some(("redundant-queries", shape));
     let (company, loop_of_5) = ("SELECT companies", times(COMPANY, 0..5));
     let rows: Vec<Row> = vec![
         ("five", 3, loop_of_5.clone(), n_plus_one(company)),
@@ -239,8 +248,8 @@ fn each_history_yields_its_findings_and_no_others() {
     for (what, requests, statements, expected) in rows {
         let mut scene = Scene::new();
         scene.requests(requests, "/jobs?page=2", &statements);
-        let expected =
-            expected.map(|(kind, shape)| (kind, "GET /jobs".to_owned(), shape.to_owned()));
+        let expected = expected
+            .map(|(rule, shape)| (rule.to_owned(), "GET /jobs".to_owned(), shape.to_owned()));
         assert_eq!(scene.found(), expected.into_iter().collect(), "{what}");
     }
 }
@@ -257,7 +266,7 @@ fn executions_side_by_side_hide_nothing() {
         scene.finish(load);
     }
     assert_eq!(scene.found().len(), 1);
-    let Evidence::Repetition(evidence) = &scene.findings()[0].evidence;
+    let evidence = evidence(&scene.findings()[0]);
     assert!(
         evidence.time_share <= 1.0,
         "twenty-one milliseconds within seven"
@@ -335,7 +344,7 @@ fn a_finding_names_all_that_one_needs() {
     let [finding] = &findings[..] else {
         panic!("one finding, not {findings:?}")
     };
-    assert_eq!(finding.kind, FindingKind::NPlusOne);
+    assert_eq!(finding.rule, "n-plus-one");
     assert_eq!(finding.severity, Severity::High);
     assert_eq!(
         finding.title,
@@ -347,7 +356,7 @@ fn a_finding_names_all_that_one_needs() {
         "{}",
         finding.time_lost_ms
     );
-    let Evidence::Repetition(evidence) = &finding.evidence;
+    let evidence = evidence(finding);
     let example = evidence.example_request.as_ref().unwrap().parse().unwrap();
     assert_eq!(
         scene.journal.request(&example).unwrap().summary.statements,
@@ -377,7 +386,7 @@ fn a_finding_names_all_that_one_needs() {
         exact_share: 1.0,
         ..evidence.clone()
     };
-    assert_eq!(*evidence, expected);
+    assert_eq!(evidence, expected);
 }
 
 #[test]
@@ -397,17 +406,16 @@ fn the_remedy_is_the_statement_to_write_instead() {
         scene.requests(3, "/jobs", &times(text, 0..6));
         let findings = scene.findings();
         assert_eq!(findings[0].effort, effort, "{text}");
-        assert!(
-            findings[0].remedy.contains(remedy),
-            "{text}: {}",
-            findings[0].remedy
+        let told = &findings[0].remedy;
+        let whole = format!(
+            "{} {}",
+            told.text,
+            told.statement.as_deref().unwrap_or_default()
         );
-        let Evidence::Repetition(evidence) = &findings[0].evidence;
-        assert_eq!(
-            evidence.batched_statement.is_some(),
-            effort == Effort::Small,
-            "{text}"
-        );
+        assert!(whole.contains(remedy), "{text}: {whole}");
+        let evidence = evidence(&findings[0]);
+        assert_eq!(evidence.batched_statement, told.statement, "{text}");
+        assert_eq!(told.statement.is_some(), effort == Effort::Small, "{text}");
     }
 }
 
@@ -422,7 +430,7 @@ fn the_costliest_comes_first_and_ids_are_stable() {
     let findings = play();
     let routes: Vec<_> = findings
         .iter()
-        .map(|finding| finding.route.as_str())
+        .map(|finding| finding.subject.name.as_str())
         .collect();
     assert_eq!(routes, ["GET /jobs", "GET /skills"]);
     let ids = |findings: &[Finding]| findings.iter().map(|f| f.id.clone()).collect::<Vec<_>>();

@@ -9,12 +9,18 @@ use std::fmt::Write as _;
 use paceline_journal::{Journal, Repetition};
 use paceline_sql::{Kind, batch_form};
 
+use super::repetition::RepetitionEvidence;
 use super::{REQUESTS_MIN, average, is_the_applications};
-use crate::finding::{
-    Effort, Evidence, Finding, FindingKind, RepetitionEvidence, millis, stable_id,
+use crate::finding::{Effort, Finding};
+use crate::rule::{Check, Rule};
+
+pub(super) const RULE: Rule = Rule {
+    name: "n-plus-one",
+    about: "A request executes one statement again and again, each time with other values.",
+    check: Check::Journal(findings),
 };
 
-pub(super) fn findings(journal: &Journal) -> Vec<Finding> {
+fn findings(journal: &Journal) -> Vec<Finding> {
     journal.repetitions().iter().filter_map(finding).collect()
 }
 
@@ -26,21 +32,15 @@ fn finding(repetition: &Repetition) -> Option<Finding> {
         return None;
     }
     let evidence = RepetitionEvidence::new(repetition, run, remedy.statement.clone());
-    Some(Finding {
-        id: stable_id(FindingKind::NPlusOne, repetition),
-        kind: FindingKind::NPlusOne,
-        route: repetition.route.to_string(),
-        severity: evidence.severity(),
-        title: title(&evidence, &repetition.route),
-        remedy: remedy.sentence(&evidence),
-        effort: if remedy.statement.is_some() {
-            Effort::Small
-        } else {
-            Effort::Medium
-        },
-        time_lost_ms: millis(run.time_spared),
-        evidence: Evidence::Repetition(evidence),
-    })
+    let title = title(&evidence, &repetition.route);
+    let effort = match remedy.statement {
+        Some(_) => Effort::Small,
+        None => Effort::Medium,
+    };
+    let mut finding = evidence.finding(RULE.name, title, repetition, run);
+    finding = finding.remedy(effort, remedy.sentence(&evidence));
+    finding.remedy.statement = remedy.statement;
+    Some(finding)
 }
 
 fn title(evidence: &RepetitionEvidence, route: &str) -> String {
@@ -99,11 +99,10 @@ impl Remedy {
     }
 
     fn sentence(&self, evidence: &RepetitionEvidence) -> String {
-        let statement = self.statement.as_deref();
-        match (self.kind, statement, &self.key) {
-            (Kind::Select, Some(statement), Some(key)) => format!(
+        match (self.kind, &self.statement, &self.key) {
+            (Kind::Select, Some(_), Some(key)) => format!(
                 "Fetch the rows for all values at once, with an array as the parameter, and assign \
-                 them by `{key}`: {statement}"
+                 them by `{key}`:"
             ),
             (Kind::Select, ..) => {
                 let join = evidence.before.as_ref().map(|before| {
@@ -115,22 +114,20 @@ impl Remedy {
                     join.unwrap_or_default()
                 )
             }
-            (Kind::Insert, Some(statement), _) => {
-                format!("Insert all rows with one statement: {statement}")
-            }
+            (Kind::Insert, Some(_), _) => "Insert all rows with one statement:".to_owned(),
             (Kind::Insert, ..) => "Insert all rows with one statement, by several rows in VALUES or \
                                    by `SELECT … FROM unnest($1, $2)` with one array per column."
                 .to_owned(),
-            (Kind::Delete, Some(statement), _) => {
-                format!("Delete all rows with one statement, with an array as the parameter: {statement}")
+            (Kind::Delete, Some(_), _) => {
+                "Delete all rows with one statement, with an array as the parameter:".to_owned()
             }
             (Kind::Delete, ..) => "Delete all rows with one statement, by their keys as an array \
                                    (`= ANY($1)`). At the least, put the loop into one transaction."
                 .to_owned(),
-            (_, Some(statement), _) => format!(
-                "Change all rows with one statement: joined to the values as arrays, `FROM unnest($1, \
-                 $2) AS v(key, value)`, or, if all rows get the same values: {statement}"
-            ),
+            (_, Some(_), _) => "Change all rows with one statement: joined to the values as arrays, \
+                                `FROM unnest($1, $2) AS v(key, value)`, or, if all rows get the same \
+                                values:"
+                .to_owned(),
             _ => "Change all rows with one statement, joined to the values as arrays: `FROM \
                   unnest($1, $2) AS v(key, value)`. At the least, put the loop into one transaction."
                 .to_owned(),

@@ -1,0 +1,46 @@
+//! Figures for people.
+
+/// Characters of a statement that is shown for recognition; the evidence has it whole.
+const STATEMENT_CHARS_MAX: usize = 400;
+
+/// A statement for recognition.
+pub(crate) fn cut(statement: &str) -> String {
+    match statement.char_indices().nth(STATEMENT_CHARS_MAX) {
+        Some((end, _)) => format!("{} …", &statement[..end]),
+        None => statement.to_owned(),
+    }
+}
+
+/// `12.4 s`.
+pub(crate) fn time(millis: f64) -> String {
+    let (seconds, minutes) = (millis / 1_000.0, millis / 60_000.0);
+    match millis {
+        ms if ms < 1_000.0 => format!("{} ms", figure(ms)),
+        ms if ms < 600_000.0 => format!("{} s", figure(seconds)),
+        ms if ms < 36_000_000.0 => format!("{} min", figure(minutes)),
+        ms if ms < 172_800_000.0 => format!("{} h", figure(minutes / 60.0)),
+        _ => format!("{} days", figure(minutes / 1_440.0)),
+    }
+}
+
+/// About three significant digits.
+pub(crate) fn figure(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_bear_the_unit_that_suits_them() {
+        assert_eq!(
+            [0.5, 2_500.0, 900_000.0, 7.2e7, 8.64e8].map(time),
+            ["0.50 ms", "2.50 s", "15.0 min", "20.0 h", "10.0 days"]
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! What a rule is, and what there is to look at.
+
+use paceline_journal::Journal;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
+
+/// A rule: one file in `rules/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// In lower case, with dashes. Part of the ids of what it finds.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+    /// How it looks.
+    pub check: Check,
+}
+
+/// How a rule looks, at what it needs.
+#[derive(Debug, Clone, Copy)]
+pub enum Check {
+    /// At the traffic.
+    Journal(fn(&Journal) -> Vec<Finding>),
+}
+
+/// What a rule needs to be able to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// The traffic that a running instance has seen.
+    Journal,
+    /// A connection to the database.
+    Database,
+    /// pg_stat_statements in that database.
+    Statements,
+}
+
+impl Need {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 3] = [Self::Journal, Self::Database, Self::Statements];
+
+    /// As an answer to "needs what", and how it can be had.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Journal => "the traffic of a running instance (--url)",
+            Self::Database => "the database (--database)",
+            Self::Statements => "the extension pg_stat_statements in the database",
+        }
+    }
+}
+
+/// What there is to look at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Material<'a> {
+    /// The traffic that this instance has seen.
+    pub journal: Option<&'a Journal>,
+}
+
+impl Rule {
+    /// What the rule needs.
+    pub fn needs(&self) -> Need {
+        match self.check {
+            Check::Journal(_) => Need::Journal,
+        }
+    }
+
+    /// What it finds, or what is missing for it to look.
+    pub(crate) fn look(&self, material: &Material<'_>) -> Result<Vec<Finding>, Need> {
+        match self.check {
+            Check::Journal(check) => material.journal.map(check).ok_or(Need::Journal),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Rules over the traffic that an instance has seen.
+
+mod n_plus_one;
+mod redundant_queries;
+mod repetition;
+#[cfg(test)]
+mod tests;
+
+use paceline_sql::Shape;
+
+use super::average;
+use crate::rule::Rule;
+
+pub(super) const RULES: &[Rule] = &[n_plus_one::RULE, redundant_queries::RULE];
+
+/// In how many requests a repetition must be seen: what happens once may be a batch or a backfill.
+const REQUESTS_MIN: u64 = 3;
+
+/// Whether the application asked for the statement. Drivers look types up in the catalogue by
+/// themselves, and pools test their connections with statements that read nothing.
+fn is_the_applications(shape: &Shape) -> bool {
+    let in_catalogue = |schema: Option<&str>, name: &str| match schema {
+        Some(schema) => matches!(schema, "pg_catalog" | "information_schema"),
+        None => name.starts_with("pg_"),
+    };
+    let mut relations = shape.reads.iter().chain(&shape.writes).peekable();
+    if relations.peek().is_none() {
+        return !shape.functions.is_empty();
+    }
+    relations.any(|relation| !in_catalogue(relation.schema.as_deref(), &relation.name))
+}
