@@ -6,6 +6,8 @@
 mod commands;
 mod config;
 mod demo;
+mod explain;
+mod instance;
 mod interrupt;
 mod server;
 mod terminal;

@@ -9,6 +9,12 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// How wide the text on stdout may be: as the shell says in `COLUMNS`, else 100.
+pub(crate) fn columns() -> usize {
+    let said = std::env::var("COLUMNS").ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(100)
+}
+
 /// Writes one line to stderr, with the program's name before it. When even that fails there is nobody to tell.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "paceline: {line}");

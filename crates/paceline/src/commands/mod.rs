@@ -2,6 +2,7 @@
 
 mod check;
 mod diagnose;
+mod explain;
 mod load;
 mod run;
 mod settings;
@@ -23,6 +24,7 @@ Start here:
   paceline run --upstream http://127.0.0.1:3000 \\
       --database postgres://app@127.0.0.1:5432/app
   paceline diagnose               what that instance has found
+  paceline explain --slowest      where one request's time went
 
 Exit codes: 0 fine, 1 a gate failed (threshold, finding), 2 could not run.
 Data goes to stdout, everything else to stderr. NO_COLOR is honoured.";
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     Run(run::Args),
     Check(check::Args),
     Diagnose(diagnose::Args),
+    Explain(explain::Args),
     Load(load::Args),
     Demo(demo::Args),
 }
@@ -54,6 +57,7 @@ impl Command {
             Self::Run(args) => run::run(args),
             Self::Check(args) => check::run(args),
             Self::Diagnose(args) => diagnose::run(args),
+            Self::Explain(args) => explain::run(args),
             Self::Load(args) => load::run(args),
             Self::Demo(args) => demo::run(args),
         }
