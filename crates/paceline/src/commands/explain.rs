@@ -17,7 +17,7 @@ Examples:
 
 A request's id is in the header paceline-request-id of its answer (fix mode), in
 the findings, and in /api/v1/requests. A bar shows when a statement ran, dots
-when it waited for a server connection; equal neighbours share a row.
+when it waited for a server connection; what ran four times or more has one row.
 Exit codes: 0 fine, 2 there is no such request, or the instance could not be
 asked.";
 

@@ -1,5 +1,6 @@
 //! The picture: one row for each statement, its bar where it ran.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::request::{Request, Statement};
@@ -11,7 +12,7 @@ const NAME_COLUMNS: usize = 30;
 const FIGURES_COLUMNS: usize = 30;
 /// Narrower bars say nothing.
 const BAR_COLUMNS_MIN: usize = 20;
-/// So many equal neighbours become one row.
+/// So many executions of one text become one row.
 const GROUPED_MIN: usize = 4;
 /// So many equal statements with other values are worth a word.
 const REPEATED_MIN: usize = 5;
@@ -25,11 +26,8 @@ pub(crate) struct View {
     pub(crate) all: bool,
 }
 
-/// Neighbours that differ in values only.
-struct Group<'r> {
-    first: &'r Statement,
-    members: &'r [Statement],
-}
+/// Executions that differ in values only; never empty.
+struct Group<'r>(Vec<&'r Statement>);
 
 /// The request in words and bars, with a line break at the end of each line.
 pub(crate) fn render(request: &Request, view: View) -> String {
@@ -51,7 +49,7 @@ pub(crate) fn render(request: &Request, view: View) -> String {
     for group in groups(&request.statement_list, view.all) {
         group.render(&bars, &mut text);
         if view.all {
-            let _ = writeln!(text, "{:4}{}", "", group.first.text);
+            let _ = writeln!(text, "{:4}{}", "", group.first().text);
         }
     }
     if request.statements_unlisted > 0 {
@@ -124,18 +122,23 @@ fn summary(request: &Request, text: &mut String) {
         "{elsewhere}  elsewhere: the application, what else it calls, the network"
     );
     if let Some(first_byte) = request.first_byte_ms {
-        let connected = request.connected_ms.unwrap_or(0.0);
-        let _ = writeln!(
-            text,
-            "Connected to the application after {} ms, first byte of the answer after {} ms.",
-            figure(connected),
-            figure(first_byte)
-        );
+        let connected = figure(request.connected_ms.unwrap_or(0.0));
+        let _ = write!(text, "Connected to the application after {connected} ms");
+        if let Some(first) = request.statement_list.first() {
+            let begun = figure(first.offset_ms - first.queued_ms);
+            let _ = write!(text, ", first statement after {begun} ms");
+        }
+        let first_byte = figure(first_byte);
+        let _ = writeln!(text, ", first byte of the answer after {first_byte} ms.");
     }
-    for (summary, count) in repeated(&request.statement_list) {
+    let repeated = repeated(&request.statement_list);
+    if !repeated.is_empty() {
+        let times = |(summary, count): &(&str, usize)| format!("`{summary}` {count} times");
+        let all: Vec<_> = repeated.iter().map(times).collect();
+        let all = all.join(", ");
         let _ = writeln!(
             text,
-            "`{summary}` ran {count} times with different values: `paceline diagnose` says what to write instead when it is a pattern."
+            "With different values each: {all}. `paceline diagnose` says what to write instead."
         );
     }
 }
@@ -162,39 +165,46 @@ fn repeated(statements: &[Statement]) -> Vec<(&str, usize)> {
         .collect()
 }
 
+/// In the order of the first of each.
 fn groups(statements: &[Statement], all: bool) -> Vec<Group<'_>> {
+    let mut by_text: HashMap<&str, Vec<&Statement>> = HashMap::new();
+    for statement in statements {
+        by_text.entry(&statement.text).or_default().push(statement);
+    }
     let mut groups = Vec::new();
-    for members in statements.chunk_by(|one, two| one.text == two.text) {
-        if all || members.len() < GROUPED_MIN {
-            groups.extend(members.chunks(1).map(Group::new));
-        } else {
-            groups.push(Group::new(members));
+    for statement in statements {
+        match by_text.get(&*statement.text) {
+            Some(members) if !all && members.len() >= GROUPED_MIN => {
+                groups.extend(by_text.insert(&statement.text, Vec::new()).map(Group));
+            }
+            // It is in the row of the first.
+            Some(members) if members.is_empty() => {}
+            _ => groups.push(Group(vec![statement])),
         }
     }
     groups
 }
 
 impl<'r> Group<'r> {
-    fn new(members: &'r [Statement]) -> Self {
-        let first = &members[0];
-        Self { first, members }
+    fn first(&self) -> &'r Statement {
+        self.0[0]
     }
 
     fn render(&self, bars: &Bars, text: &mut String) {
-        let mut name = self.first.summary.clone();
-        if self.members.len() > 1 {
-            let _ = write!(name, " × {}", self.members.len());
+        let mut name = self.first().summary.clone();
+        if self.0.len() > 1 {
+            let _ = write!(name, " × {}", self.0.len());
         }
-        let runs = self.members.iter().map(|run| (run.offset_ms, run.end_ms()));
-        let waits = self.members.iter().filter(|run| run.queued_ms > 0.0);
+        let runs = self.0.iter().map(|run| (run.offset_ms, run.end_ms()));
+        let waits = self.0.iter().filter(|run| run.queued_ms > 0.0);
         let waits = waits.map(|run| (run.offset_ms - run.queued_ms, run.offset_ms));
         row(&name, &bars.draw(runs, waits), &self.figures(), text);
     }
 
     fn figures(&self) -> String {
-        let sum = |of: fn(&Statement) -> f64| self.members.iter().map(of).sum::<f64>();
+        let sum = |of: fn(&Statement) -> f64| self.0.iter().copied().map(of).sum::<f64>();
         let duration = sum(|run| run.duration_ms.unwrap_or(0.0));
-        let rows: u64 = self.members.iter().map(|run| run.rows).sum();
+        let rows: u64 = self.0.iter().map(|run| run.rows).sum();
         let mut figures = format!("{} ms", figure(duration));
         let _ = match rows {
             1 => write!(figures, ", 1 row"),
@@ -204,12 +214,12 @@ impl<'r> Group<'r> {
         if queued > 0.0 {
             let _ = write!(figures, ", waited {} ms", figure(queued));
         }
-        let failed = self.members.iter().find(|run| run.ending != "done");
+        let failed = self.0.iter().find(|run| run.ending != "done");
         if let Some(failed) = failed {
             let sqlstate = failed.sqlstate.as_deref().unwrap_or_default();
             let _ = write!(figures, ", {} {sqlstate}", failed.ending);
         }
-        if self.members.iter().any(|run| !run.is_exact()) {
+        if self.0.iter().any(|run| !run.is_exact()) {
             figures.push_str(", shared");
         }
         figures.trim_end().to_owned()
