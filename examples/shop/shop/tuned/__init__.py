@@ -1,0 +1,1 @@
+"""The same API, written well."""
