@@ -50,16 +50,9 @@ impl FromRequestParts<Database> for Db {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Database) -> Result<Self, ApiError> {
-        let header = parts
-            .headers
-            .get("traceparent")
-            .and_then(|value| value.to_str().ok());
-        let traceparent = header
-            .filter(|value| is_traceparent(value))
-            .map(str::to_owned);
         Ok(Db {
             client: state.connect().await?,
-            traceparent,
+            traceparent: traceparent_of(parts),
         })
     }
 }
@@ -123,6 +116,12 @@ impl Db {
             None => sql.into(),
         }
     }
+}
+
+/// The trace of a request, if it names one.
+pub(crate) fn traceparent_of(parts: &Parts) -> Option<String> {
+    let header = parts.headers.get("traceparent")?.to_str().ok()?;
+    is_traceparent(header).then(|| header.to_owned())
 }
 
 /// Whether this is a `traceparent` of W3C Trace Context, version 00. It ends up inside a comment,

@@ -11,6 +11,8 @@ use serde_json::json;
 pub(crate) enum ApiError {
     NotFound(&'static str),
     BadRequest(String),
+    /// No connection, or no thread, was to be had in time.
+    Busy,
     Database(tokio_postgres::Error),
 }
 
@@ -19,6 +21,10 @@ impl IntoResponse for ApiError {
         let (status, message) = match self {
             ApiError::NotFound(what) => (StatusCode::NOT_FOUND, format!("{what} not found")),
             ApiError::BadRequest(message) => (StatusCode::BAD_REQUEST, message),
+            ApiError::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy, try again later".to_owned(),
+            ),
             ApiError::Database(error) => {
                 log(&error);
                 (

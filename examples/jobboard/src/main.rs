@@ -10,6 +10,7 @@ mod model;
 mod password;
 mod routes;
 mod seed;
+mod tuned;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -39,6 +40,9 @@ enum Command {
         /// The database.
         #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
         database_url: String,
+        /// Serves the same API written well; the database must have been seeded with --tuned.
+        #[arg(long)]
+        tuned: bool,
     },
 }
 
@@ -49,7 +53,8 @@ async fn main() -> ExitCode {
         Command::Serve {
             listen,
             database_url,
-        } => serve(listen, &database_url).await,
+            tuned,
+        } => serve(listen, &database_url, tuned).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,13 +65,18 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(listen: SocketAddr, database_url: &str) -> Result<(), Box<dyn Error>> {
+async fn serve(listen: SocketAddr, database_url: &str, tuned: bool) -> Result<(), Box<dyn Error>> {
     let database = Database::new(database_url)?;
+    let router = if tuned {
+        tuned::router(database)
+    } else {
+        routes::router(database)
+    };
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     announce(listener.local_addr()?);
-    axum::serve(listener, routes::router(database))
+    axum::serve(listener, router)
         .with_graceful_shutdown(asked_to_end())
         .await?;
     Ok(())

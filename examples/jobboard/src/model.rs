@@ -100,7 +100,12 @@ impl Company {
     pub(crate) async fn find(db: &Db, id: i32) -> Result<Company, ApiError> {
         let sql = "SELECT * FROM companies WHERE id = $1";
         let row = db.query_opt(sql, &[(&id, Type::INT4)]).await?;
-        let row = row.ok_or(ApiError::NotFound("company"))?;
+        Ok(Company::from_row(
+            &row.ok_or(ApiError::NotFound("company"))?,
+        )?)
+    }
+
+    pub(crate) fn from_row(row: &Row) -> Result<Company, tokio_postgres::Error> {
         Ok(Company {
             id: row.try_get("id")?,
             name: row.try_get("name")?,
@@ -115,7 +120,12 @@ impl Location {
     pub(crate) async fn find(db: &Db, id: i32) -> Result<Location, ApiError> {
         let sql = "SELECT * FROM locations WHERE id = $1";
         let row = db.query_opt(sql, &[(&id, Type::INT4)]).await?;
-        let row = row.ok_or(ApiError::NotFound("location"))?;
+        Ok(Location::from_row(
+            &row.ok_or(ApiError::NotFound("location"))?,
+        )?)
+    }
+
+    pub(crate) fn from_row(row: &Row) -> Result<Location, tokio_postgres::Error> {
         Ok(Location {
             id: row.try_get("id")?,
             city: row.try_get("city")?,

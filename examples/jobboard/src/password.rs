@@ -19,7 +19,7 @@ pub(crate) fn hash(password: &str, salt: &str) -> String {
 }
 
 /// The fingerprint of a document.
-pub(crate) fn fingerprint(text: &str) -> String {
+pub(crate) fn fingerprint(text: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(text))
 }
 

@@ -1,87 +1,38 @@
 //! Every route, on a small seeded database.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod support;
+
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use paceline_loadgen::{Route, Scenario};
-use paceline_testkit::{ChildProcess, PrivatePostgres, http, options, psql, wait_for};
+use paceline_testkit::{PrivatePostgres, http, psql};
 use serde_json::{Value, json};
-
-const JOBS: i64 = 2_000;
-
-struct Api {
-    url: String,
-    server: PrivatePostgres,
-    _process: ChildProcess,
-}
-
-fn seed(url: &str, arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_jobboard"))
-        .args(["seed", url, "--jobs", &JOBS.to_string()])
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-/// Statements are logged, so that tests can see the comments on them.
-fn start() -> Api {
-    let settings = vec![("log_statement".to_owned(), "all".to_owned())];
-    let server = PrivatePostgres::start(paceline_testkit::Options {
-        settings,
-        ..options()
-    })
-    .unwrap();
-    let url = server.url("postgres");
-    let seeded = seed(&url, &[]);
-    assert!(
-        seeded.status.success(),
-        "{}",
-        String::from_utf8_lossy(&seeded.stderr)
-    );
-    let log = server.log_path().with_file_name("jobboard.log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jobboard"));
-    command
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .env("DATABASE_URL", &url);
-    let process = ChildProcess::spawn(&command, &log).unwrap();
-    let url = wait_for(Duration::from_secs(20), || {
-        Some(
-            process
-                .log_tail(1)
-                .strip_prefix("listening on ")?
-                .to_owned(),
-        )
-    });
-    Api {
-        url,
-        server,
-        _process: process,
-    }
-}
+use support::{Api, JOBS, bad_requests, seed, server};
 
 /// One API for all tests of this file; it ends with the process.
 fn api() -> &'static Api {
-    static API: OnceLock<Api> = OnceLock::new();
-    API.get_or_init(start)
+    &started().1
+}
+
+fn started() -> &'static (PrivatePostgres, Api) {
+    static API: OnceLock<(PrivatePostgres, Api)> = OnceLock::new();
+    API.get_or_init(|| {
+        let server = server();
+        let api = Api::start(&server, "jobboard", &[]);
+        (server, api)
+    })
 }
 
 impl Api {
-    fn get(&self, path: &str) -> Value {
-        let response = http::get(&format!("{}{path}", self.url));
-        assert_eq!(response.status, 200, "{path}: {}", response.text());
-        response.json()
-    }
-
     fn send(&self, method: &str, path: &str, body: &Value) -> http::Response {
-        http::send_json(method, &format!("{}{path}", self.url), body)
+        self.ask(method, path, Some(body))
     }
 
     fn sql(&self, sql: &str) -> String {
-        psql(&self.server, &self.server.url("postgres"), sql)
+        psql(&started().0, &self.database, sql)
     }
 }
 
@@ -260,63 +211,8 @@ fn create_then_update_then_apply() {
 #[test]
 fn bad_requests_are_refused_as_json() {
     let api = api();
-    let job = |change: Value| {
-        let mut job = json!({
-            "company_id": 1, "location_id": 1, "title": "t", "description": "d",
-            "seniority": "mid", "salary_min": 1, "salary_max": 2,
-        });
-        job.as_object_mut()
-            .unwrap()
-            .extend(change.as_object().unwrap().clone());
-        job
-    };
-    let rows = [
-        ("GET", "/nowhere", None, 404),
-        ("GET", "/jobs/999999999", None, 404),
-        ("GET", "/jobs/many", None, 400),
-        ("GET", "/jobs/99999999999", None, 400),
-        ("GET", "/jobs?page=0", None, 400),
-        ("GET", "/jobs?page=x", None, 400),
-        ("GET", "/companies/0", None, 404),
-        ("GET", "/search", None, 400),
-        ("GET", "/search?q=a", None, 400),
-        ("DELETE", "/jobs/1", None, 405),
-        ("POST", "/jobs", Some(json!({ "title": "alone" })), 400),
-        (
-            "POST",
-            "/jobs",
-            Some(job(json!({ "company_id": 999_999 }))),
-            404,
-        ),
-        (
-            "POST",
-            "/jobs",
-            Some(job(json!({ "seniority": "wizard" }))),
-            400,
-        ),
-        ("POST", "/jobs", Some(job(json!({ "salary_min": 5 }))), 400),
-        (
-            "POST",
-            "/jobs",
-            Some(job(
-                json!({ "title": "rolled back", "skills": [1, 100_000] }),
-            )),
-            400,
-        ),
-        ("PATCH", "/jobs/999999999", Some(json!({})), 404),
-        ("PATCH", "/jobs/1", Some(json!({ "title": " " })), 400),
-        (
-            "POST",
-            "/jobs/1/applications",
-            Some(json!({ "name": "", "email": "", "password": "" })),
-            400,
-        ),
-    ];
-    for (method, path, body, status) in rows {
-        let response = match body {
-            Some(body) => api.send(method, path, &body),
-            None => http::request(method, &format!("{}{path}", api.url), &[], b""),
-        };
+    for (method, path, body, status) in bad_requests() {
+        let response = api.ask(method, path, body.as_ref());
         assert_eq!(
             response.status,
             status,
@@ -345,7 +241,7 @@ fn statements_bear_the_trace_of_their_request() {
     };
     get(trace);
     get("*/ DROP TABLE jobs; --");
-    let log = std::fs::read_to_string(api.server.log_path()).unwrap();
+    let log = std::fs::read_to_string(started().0.log_path()).unwrap();
     let comment = format!("/*traceparent='{trace}'*/");
     let tagged: Vec<&str> = log.lines().filter(|line| line.contains(&comment)).collect();
     assert_eq!(tagged.len(), 5, "one job takes five statements: {tagged:?}");
@@ -380,6 +276,41 @@ fn seeding_is_deterministic_and_careful() {
     }
     let next = "SELECT nextval(pg_get_serial_sequence('jobs', 'id'))";
     assert_eq!(psql(&server, &url, next), (JOBS + 1).to_string());
+}
+
+#[test]
+fn faults_name_what_exists() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(folder.join("FAULTS.md")).unwrap();
+    let scenario = std::fs::read_to_string(folder.join("scenario.toml")).unwrap();
+    let scenario = Scenario::from_toml(&scenario).unwrap();
+    let rows: Vec<(&str, &str)> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .map(|row| {
+            let mut cells = row.split('|').map(str::trim).skip(1);
+            (cells.next().unwrap(), cells.next().unwrap())
+        })
+        .collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    for (place, rule) in rows {
+        let place = place.trim_matches('`');
+        let is_route = scenario.routes().iter().any(|route| route.name() == place);
+        let is_column = || {
+            let (table, column) = place.split_once('.').unwrap_or((place, ""));
+            let sql = format!(
+                "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('{table}') \
+                 AND attname = '{column}'"
+            );
+            api().sql(&sql) == "1"
+        };
+        assert!(place == "every route" || is_route || is_column(), "{place}");
+        let is_name = rule
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter == '-');
+        assert!(is_name || rule == "–", "{rule}");
+    }
 }
 
 #[test]

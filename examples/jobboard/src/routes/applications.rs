@@ -14,18 +14,28 @@ use crate::{mail, password};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct NewApplication {
-    name: String,
-    email: String,
-    password: String,
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
     #[serde(default)]
-    letter: String,
+    pub(crate) letter: String,
+}
+
+impl NewApplication {
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.email.contains('@') && !self.name.trim().is_empty() {
+            return Ok(());
+        }
+        let message = "name and email must be given";
+        Err(ApiError::BadRequest(message.to_owned()))
+    }
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Application {
-    id: i32,
-    job_id: i32,
-    user_id: i32,
+    pub(crate) id: i32,
+    pub(crate) job_id: i32,
+    pub(crate) user_id: i32,
 }
 
 /// `POST /jobs/{id}/applications`: applies, and makes an account for whoever has none.
@@ -35,11 +45,7 @@ pub(crate) async fn apply(
     body: Result<Json<NewApplication>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Application>), ApiError> {
     let (Path(id), Json(new)) = (id?, body?);
-    if !new.email.contains('@') || new.name.trim().is_empty() {
-        return Err(ApiError::BadRequest(
-            "name and email must be given".to_owned(),
-        ));
-    }
+    new.check()?;
     let job = Job::find(&db, id).await?;
     let sql = "SELECT * FROM users WHERE email = $1 ORDER BY id LIMIT 1";
     let user_id: i32 = match db.query_opt(sql, &[(&new.email, Type::TEXT)]).await? {

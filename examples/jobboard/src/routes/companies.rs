@@ -13,8 +13,8 @@ use crate::model::{Card, Company, Job};
 #[derive(Debug, Serialize)]
 pub(crate) struct Details {
     #[serde(flatten)]
-    company: Company,
-    jobs: Vec<Card>,
+    pub(crate) company: Company,
+    pub(crate) jobs: Vec<Card>,
 }
 
 /// `GET /companies/{id}`

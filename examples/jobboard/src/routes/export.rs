@@ -17,12 +17,13 @@ use crate::db::Db;
 use crate::error::ApiError;
 use crate::password::fingerprint;
 
-const ROWS_MAX: i64 = 500;
-const CHUNK_ROWS: usize = 50;
+pub(crate) const ROWS_MAX: i64 = 500;
+pub(crate) const CHUNK_ROWS: usize = 50;
+pub(crate) const HEAD: &str = "id,title,company,seniority,remote,salary_min,salary_max\n";
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Filter {
-    seniority: Option<String>,
+    pub(crate) seniority: Option<String>,
 }
 
 /// `GET /export?seniority=`: at most 500 jobs, the newest first.
@@ -41,9 +42,7 @@ pub(crate) async fn export(
         )
         .await?;
     let mut etag = fingerprint("jobs");
-    let mut chunks = vec![String::from(
-        "id,title,company,seniority,remote,salary_min,salary_max\n",
-    )];
+    let mut chunks = vec![HEAD.to_owned()];
     for rows in rows.chunks(CHUNK_ROWS) {
         let mut chunk = String::new();
         for row in rows {
@@ -64,7 +63,8 @@ pub(crate) async fn export(
     Ok((headers, Body::from_stream(stream::iter(chunks))).into_response())
 }
 
-fn line(row: &Row) -> Result<String, tokio_postgres::Error> {
+/// A job's line.
+pub(crate) fn line(row: &Row) -> Result<String, tokio_postgres::Error> {
     let mut line = row.try_get::<_, i32>("id")?.to_string();
     for column in ["title", "company", "seniority"] {
         let text: &str = row.try_get(column)?;

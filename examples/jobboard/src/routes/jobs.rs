@@ -14,8 +14,9 @@ use crate::db::{Db, Parameter};
 use crate::error::ApiError;
 use crate::model::{Card, Company, Job, Location, SENIORITIES, Skill};
 
-const PAGE_JOBS: i64 = 20;
+pub(crate) const PAGE_JOBS: i64 = 20;
 const PAGE_MAX: i64 = 10_000;
+pub(crate) const RANGE: &str = "salary_min and salary_max must be a range above zero";
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Filter {
@@ -28,8 +29,8 @@ pub(crate) struct Filter {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Page {
-    page: i64,
-    jobs: Vec<Card>,
+    pub(crate) page: i64,
+    pub(crate) jobs: Vec<Card>,
 }
 
 /// `GET /jobs`: a page of jobs, the newest first.
@@ -39,12 +40,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page>, ApiError> {
     let Query(filter) = filter?;
     let page = filter.page.unwrap_or(1);
-    if !(1..=PAGE_MAX).contains(&page) {
-        return Err(ApiError::BadRequest(format!(
-            "page must be between 1 and {PAGE_MAX}"
-        )));
-    }
-    let offset = (page - 1) * PAGE_JOBS;
+    let offset = page_offset(page)?;
     let mut sql = String::from("SELECT * FROM jobs WHERE salary_max > 0");
     let mut parameters: Vec<Parameter<'_>> = Vec::new();
     if let Some(location) = &filter.location {
@@ -86,8 +82,8 @@ pub(crate) async fn list(
 #[derive(Debug, Serialize)]
 pub(crate) struct Details {
     #[serde(flatten)]
-    card: Card,
-    applications: i64,
+    pub(crate) card: Card,
+    pub(crate) applications: i64,
 }
 
 /// `GET /jobs/{id}`
@@ -104,17 +100,17 @@ pub(crate) async fn show(
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct NewJob {
-    company_id: i32,
-    location_id: i32,
-    title: String,
-    description: String,
-    seniority: String,
+    pub(crate) company_id: i32,
+    pub(crate) location_id: i32,
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) seniority: String,
     #[serde(default)]
-    remote: bool,
-    salary_min: i32,
-    salary_max: i32,
+    pub(crate) remote: bool,
+    pub(crate) salary_min: i32,
+    pub(crate) salary_max: i32,
     #[serde(default)]
-    skills: BTreeSet<i32>,
+    pub(crate) skills: BTreeSet<i32>,
 }
 
 /// `POST /jobs`
@@ -168,12 +164,24 @@ pub(crate) async fn create(
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Changes {
-    title: Option<String>,
-    description: Option<String>,
-    seniority: Option<String>,
-    remote: Option<bool>,
-    salary_min: Option<i32>,
-    salary_max: Option<i32>,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) seniority: Option<String>,
+    pub(crate) remote: Option<bool>,
+    pub(crate) salary_min: Option<i32>,
+    pub(crate) salary_max: Option<i32>,
+}
+
+impl Changes {
+    /// Whether the texts that are given may be.
+    pub(crate) fn check_texts(&self) -> Result<(), ApiError> {
+        check(
+            self.title.as_deref().unwrap_or("unchanged"),
+            self.seniority.as_deref().unwrap_or(SENIORITIES[0]),
+            1,
+            1,
+        )
+    }
 }
 
 /// `PATCH /jobs/{id}`
@@ -210,7 +218,23 @@ pub(crate) async fn update(
     Ok(Json(job.into_card(&db).await?))
 }
 
-fn check(title: &str, seniority: &str, minimum: i32, maximum: i32) -> Result<(), ApiError> {
+/// How many jobs come before a page.
+pub(crate) fn page_offset(page: i64) -> Result<i64, ApiError> {
+    if !(1..=PAGE_MAX).contains(&page) {
+        return Err(ApiError::BadRequest(format!(
+            "page must be between 1 and {PAGE_MAX}"
+        )));
+    }
+    Ok((page - 1) * PAGE_JOBS)
+}
+
+/// Whether a job may be like this.
+pub(crate) fn check(
+    title: &str,
+    seniority: &str,
+    minimum: i32,
+    maximum: i32,
+) -> Result<(), ApiError> {
     let refuse = |message: &str| Err(ApiError::BadRequest(message.to_owned()));
     if title.trim().is_empty() {
         return refuse("title must not be empty");
@@ -219,7 +243,7 @@ fn check(title: &str, seniority: &str, minimum: i32, maximum: i32) -> Result<(),
         return refuse("seniority must be intern, junior, mid, senior or lead");
     }
     if minimum < 0 || maximum <= 0 || maximum < minimum {
-        return refuse("salary_min and salary_max must be a range above zero");
+        return refuse(RANGE);
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! The routes.
 
-mod applications;
-mod companies;
-mod export;
-mod jobs;
-mod search;
-mod stats;
+pub(crate) mod applications;
+pub(crate) mod companies;
+pub(crate) mod export;
+pub(crate) mod jobs;
+pub(crate) mod search;
+pub(crate) mod stats;
 
 use axum::Router;
 use axum::extract::Request;
@@ -33,7 +33,10 @@ pub(crate) fn router(database: Database) -> Router {
         .with_state(database)
 }
 
-async fn method_not_allowed_as_json(request: Request, next: middleware::Next) -> Response {
+pub(crate) async fn method_not_allowed_as_json(
+    request: Request,
+    next: middleware::Next,
+) -> Response {
     let response = next.run(request).await;
     if response.status() != StatusCode::METHOD_NOT_ALLOWED {
         return response;

@@ -19,6 +19,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 
 const TABLES: &str = include_str!("tables.sql");
 const KEYS: &str = include_str!("keys.sql");
+const TUNED: &str = include_str!("tuned.sql");
 
 /// What to fill, and how full.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// Replace the tables if they are there already.
     #[arg(long)]
     replace: bool,
+    /// With the indexes and constraints that `serve --tuned` wants.
+    #[arg(long)]
+    tuned: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Box<dyn Error>> {
@@ -63,6 +67,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     .await?;
     // Keys after the rows: building an index at once is much cheaper than row by row.
     client.batch_execute(KEYS).await?;
+    if args.tuned {
+        client.batch_execute(TUNED).await?;
+    }
     client.batch_execute("VACUUM (ANALYZE)").await?;
     report(sizes, began);
     Ok(())
