@@ -30,12 +30,15 @@
 
 mod bootstrap;
 mod cancel;
+mod capacity;
 mod client;
+mod compare;
 mod distribution;
 mod error;
 mod fetch;
 mod grade;
 mod intervals;
+mod live;
 mod plan;
 mod report;
 mod run;
@@ -45,14 +48,18 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod watch;
 
 pub use bootstrap::Estimate;
 pub use cancel::Cancel;
+pub use capacity::{Capacity, Limit, Outcome, Step, Stop, find_capacity};
+pub use compare::{Compared, Comparison, Numbers, Ratios, compare};
 pub use distribution::Distribution;
 pub use error::Error;
 pub use fetch::{Answer, Fetcher};
 pub use grade::{Evidence, Grade, Judged, Level, Next};
 pub use intervals::Intervals;
+pub use live::{Live, Moment};
 pub use plan::{Arrivals, Load, Plan, Stage};
 pub use report::{Errors, Generator, Mode, Percentiles, Report, Row, StageRow};
 pub use run::run;
@@ -60,3 +67,4 @@ pub use scenario::{Problem, Route, Sample, Sampler, Scenario};
 pub use stats::Block;
 pub use target::Target;
 pub use threshold::{Threshold, Verdict};
+pub use watch::{Growth, Memory, Watched};

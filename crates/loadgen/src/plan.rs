@@ -1,4 +1,4 @@
-use crate::{Error, Scenario, Target};
+use crate::{Error, Live, Scenario, Target};
 use std::time::Duration;
 
 /// A load to run: what is asked for, of whom, how often and for how long.
@@ -26,6 +26,11 @@ pub struct Plan {
     pub seed: u64,
     /// Threads that generate the load, each with its share of the rate and of the connections.
     pub threads: usize,
+    /// A process of this machine whose CPU time and memory are watched while it is measured: the
+    /// server's, mostly.
+    pub watch_pid: Option<u32>,
+    /// Where to tell how it goes while it goes.
+    pub live: Option<Live>,
 }
 
 impl Plan {
@@ -44,6 +49,15 @@ impl Plan {
             timeout: Duration::from_secs(30),
             seed: 1,
             threads: 1,
+            watch_pid: None,
+            live: None,
+        }
+    }
+
+    /// Tells what is being done, to whoever looks.
+    pub(crate) fn tell(&self, phase: impl FnOnce() -> String) {
+        if let Some(live) = &self.live {
+            live.set_phase(phase());
         }
     }
 

@@ -505,6 +505,166 @@ fn load_that_could_not_run_says_why() {
     );
 }
 
+#[test]
+fn load_compares_two_servers() {
+    let quick = Origin::start(|_: &Request, peer: &mut Peer| peer.respond(200, &[], b"yes"));
+    let slow = Origin::start(|_: &Request, peer: &mut Peer| {
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        peer.respond(200, &[], b"yes")
+    });
+    let (url, other) = (quick.url("/x"), slow.url(""));
+    let args = |more: &[&'static str]| {
+        let fixed = [
+            "load",
+            "--url",
+            &url,
+            "--versus",
+            &other,
+            "--warmup",
+            "0ms",
+            "--duration",
+            "2s",
+        ];
+        run(&[&fixed[..], more].concat())
+    };
+    let ran = args(&["--json"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(0), ""),
+        "{}",
+        ran.stdout
+    );
+    let json: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let ratio = &json["total"]["ratio"]["p50_ms"];
+    assert!(ratio["low"].as_f64() > Some(1.0), "{ratio}");
+    assert_eq!((&json["b"], &json["pairs"]), (&json!(other), &json!(8)));
+    let verdict = json["verdict"].as_str().expect("a verdict");
+    assert!(verdict.contains("p50 is higher"), "{verdict}");
+
+    let gone = format!(
+        "http://127.0.0.1:{}",
+        paceline_testkit::free_port().expect("a port")
+    );
+    let ran = run(&[
+        "load",
+        "--url",
+        &url,
+        "--versus",
+        &gone,
+        "--warmup",
+        "0ms",
+        "--duration",
+        "800ms",
+    ]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    assert!(ran.stderr.contains("nothing to compare"), "{}", ran.stderr);
+}
+
+#[test]
+fn load_finds_a_capacity() {
+    let origin = Origin::start(|_: &Request, peer: &mut Peer| peer.respond(200, &[], b"yes"));
+    let url = origin.url("/");
+    let common = [
+        "load",
+        "--url",
+        &url,
+        "--warmup",
+        "100ms",
+        "--duration",
+        "500ms",
+        "--find-capacity",
+    ];
+    // Nothing answers within a microsecond.
+    let none = run(&[
+        &common[..],
+        &["--slo", "p50<1us", "--rate", "3200", "--json"],
+    ]
+    .concat());
+    let json: Value = serde_json::from_str(&none.stdout).expect("JSON");
+    assert_eq!(
+        (none.code, &json["rate"]),
+        (Some(1), &Value::Null),
+        "{}",
+        none.stderr
+    );
+    assert_eq!(json["steps"][0]["rate"], 3200.0);
+    assert_eq!(json["objectives"], json!(["p50<1us"]));
+    let refused = run(&[&common[..], &["--slo", "max<1ms"]].concat());
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.stderr.contains("a percentile"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn load_watches_a_process() {
+    let origin = Origin::start(|_: &Request, peer: &mut Peer| peer.respond(200, &[], b"yes"));
+    let (url, pid) = (origin.url("/"), std::process::id().to_string());
+    let fixed = [
+        "load",
+        "--url",
+        &url,
+        "--warmup",
+        "0ms",
+        "--duration",
+        "600ms",
+        "--watch-pid",
+    ];
+    let ran = run(&[&fixed[..], &[&pid, "--json"]].concat());
+    let json: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(json["process"]["pid"].to_string(), pid);
+    assert_eq!(json["process"]["memory"], "not-enough-data");
+    assert!(
+        json["process"]["memory_mib_max"].as_f64() > Some(1.0),
+        "{json}"
+    );
+    let ran = run(&[&fixed[..], &["4294967295"]].concat());
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("no process"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn load_shows_how_it_goes_on_a_terminal_only() {
+    let origin = Origin::start(|_: &Request, peer: &mut Peer| peer.respond(200, &[], b"yes"));
+    let binary = Paceline::command()
+        .get_program()
+        .to_string_lossy()
+        .into_owned();
+    // `script` gives the command a terminal; its output is what that shows.
+    let shown = |environment: &str, more: &str| {
+        let url = origin.url("/");
+        let command = format!(
+            "env {environment} {binary} load --url {url} --warmup 0ms --duration 1500ms {more}"
+        );
+        let ran = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("script, which every Debian has");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    };
+    let live = shown("TERM=xterm", "");
+    assert!(
+        live.contains(" sent, ") && live.contains("\x1b[3A\x1b[J"),
+        "{live:?}"
+    );
+    assert!(live.contains("requests/s intended"), "{live:?}");
+    for quiet in [shown("TERM=xterm", "--quiet"), shown("TERM=dumb", "")] {
+        assert!(
+            !quiet.contains(" sent, ") && quiet.contains("requests/s intended"),
+            "{quiet:?}"
+        );
+    }
+    let missed = "--threshold requests==0";
+    assert!(shown("TERM=xterm NO_COLOR=", missed).contains("\x1b[31m"));
+    assert!(!shown("TERM=xterm NO_COLOR=1", missed).contains("\x1b[31m"));
+}
+
 fn finding(severity: &str, time_lost_ms: f64) -> Value {
     json!({
         "id": format!("x-{severity}"), "rule": "n-plus-one", "subject": {"kind": "route", "name": "GET /jobs"},

@@ -82,13 +82,9 @@ impl Default for Evidence {
     }
 }
 
-/// A generator that lags more than this at the 99th percentile distorts what it measures.
-const LAG_MS_MAX: f64 = 5.0;
-
 impl Grade {
     /// Grades a load.
     pub fn of(report: &Report, evidence: Evidence) -> Self {
-        let lag = report.generator.schedule_lag_p99_ms;
         let graded = Graded {
             intervals: &report.intervals,
             evidence,
@@ -96,7 +92,7 @@ impl Grade {
             offered: report.rate.map(|rate| rate / f64::from(evidence.instances)),
         };
         let mut grade = graded.grade();
-        grade.generator_late = lag.is_some_and(|lag| lag > LAG_MS_MAX);
+        grade.generator_late = report.generator.is_late();
         grade
     }
 }

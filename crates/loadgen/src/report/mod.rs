@@ -2,7 +2,7 @@
 
 mod table;
 
-use crate::{Block, Distribution, Intervals, Load};
+use crate::{Block, Distribution, Intervals, Load, Watched};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -35,6 +35,9 @@ pub struct Report {
     pub stages: Vec<StageRow>,
     /// How well the generator itself kept up.
     pub generator: Generator,
+    /// What the watched process used, if one was watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Watched>,
     /// The measured time in equal parts, from which intervals are made.
     #[serde(skip)]
     pub blocks: Vec<Block>,
@@ -132,12 +135,29 @@ pub struct Generator {
     pub schedule_lag_p99_ms: Option<f64>,
     /// The same, at worst.
     pub schedule_lag_max_ms: Option<f64>,
+    /// CPU time of all its threads over the whole run, warm-up included.
+    pub cpu_s: f64,
+    /// The share of its time that the busiest of its threads was on a CPU, 0 to 1.
+    pub busiest_thread: f64,
     /// Requests sent over the whole run, warm-up included.
     pub requests_sent: u64,
     /// Connections opened over the whole run, warm-up included.
     pub connections_opened: u64,
     /// The most requests under way or waiting at one time.
     pub in_flight_max: u64,
+}
+
+/// A generator that lags more than this at the 99th percentile distorts what it measures.
+const LAG_MS_MAX: f64 = 5.0;
+/// A thread that is on a CPU for more than this share of its time has none left.
+const BUSY_MAX: f64 = 0.95;
+
+impl Generator {
+    /// Whether the generator was late itself, so that latencies contain its own delay.
+    pub fn is_late(&self) -> bool {
+        self.schedule_lag_p99_ms.is_some_and(|lag| lag > LAG_MS_MAX)
+            || (self.schedule_lag_p99_ms.is_some() && self.busiest_thread > BUSY_MAX)
+    }
 }
 
 impl Errors {

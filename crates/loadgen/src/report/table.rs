@@ -4,9 +4,6 @@ use super::{Percentiles, Report, Row};
 use crate::{Estimate, Intervals};
 use std::fmt;
 
-/// A lag from which on the generator's own delay distorts what it measured.
-const LAG_MS_MAX: f64 = 5.0;
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.mode.as_str())?;
@@ -42,7 +39,11 @@ impl fmt::Display for Report {
         write_rows(f, "route", &routes, width)?;
         self.write_intervals(f)?;
         self.write_errors(f)?;
-        self.write_generator(f)
+        self.write_generator(f)?;
+        match &self.process {
+            Some(process) => write!(f, "\n{process}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -106,7 +107,7 @@ impl Report {
              at most {} requests under way",
             self.generator.connections_opened, self.generator.in_flight_max
         )?;
-        if lag > LAG_MS_MAX {
+        if self.generator.is_late() {
             writeln!(
                 f,
                 "warning: the generator itself was overloaded; the latencies contain its delay"

@@ -456,3 +456,45 @@ fn blocks_are_the_whole_in_equal_parts() {
     let merged = crate::Distribution::merged(blocks.iter().map(|b| &b.latency));
     assert_eq!(merged, report.total.distribution);
 }
+
+#[test]
+fn whoever_looks_is_told() {
+    let server = Server::start(|request| {
+        let fails = request.starts_with("GET /b");
+        let no: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
+        Answer::Bytes(if fails { no } else { OK })
+    });
+    let live = crate::Live::new();
+    let mut plan = server.plan(100.0);
+    plan.threads = 2;
+    plan.scenario = Scenario::from_toml("[[route]]\npath='/a'\n[[route]]\npath='/b'").unwrap();
+    plan.live = Some(live.clone());
+    let (sender, looks) = std::sync::mpsc::channel();
+    let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let watching = Arc::clone(&ended);
+    let looker = live.clone();
+    let thread = std::thread::spawn(move || {
+        while !watching.load(Ordering::Relaxed) {
+            sender.send(looker.look()).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let report = execute(&plan);
+    ended.store(true, Ordering::Relaxed);
+    thread.join().unwrap();
+    let looks: Vec<_> = looks.try_iter().chain([live.look()]).collect();
+    // Some while it went, all at the end, and no latency twice.
+    assert!(
+        looks.iter().any(|look| look.sent > 0 && look.sent < 100),
+        "{looks:?}"
+    );
+    let last = looks.last().unwrap();
+    assert_eq!(
+        (last.sent, last.succeeded + last.failed),
+        (100, 100),
+        "{last:?}"
+    );
+    assert_eq!(last.failed, report.total.errors.count());
+    let latencies: u64 = looks.iter().map(|look| look.recent.count()).sum();
+    assert_eq!(latencies, last.succeeded);
+}

@@ -2,14 +2,16 @@
 
 mod block;
 mod counts;
+mod news;
 mod timeline;
 
 use crate::report::{Generator, Mode, Report, StageRow};
-use crate::{Intervals, Load, Plan};
+use crate::{Intervals, Load, Moment, Plan};
 pub use block::Block;
 use block::BlockCounts;
 use counts::{Counts, add, histogram, quantile_ms, record};
 use hdrhistogram::Histogram;
+use news::News;
 use std::time::{Duration, Instant};
 pub(crate) use timeline::Timeline;
 
@@ -49,6 +51,11 @@ pub(crate) struct Recorder {
     /// Of the whole.
     blocks: Vec<BlockCounts>,
     lag: Histogram<u64>,
+    /// What nobody was told yet; none when nobody looks.
+    news: Option<News>,
+    /// CPU time, and the share of the time that was on a CPU: of this thread, or the most.
+    pub(crate) cpu: Duration,
+    pub(crate) busiest_thread: f64,
     pub(crate) requests_sent: u64,
     pub(crate) connections_opened: u64,
     pub(crate) in_flight_max: u64,
@@ -67,6 +74,9 @@ impl Recorder {
             blocks: (0..timeline.blocks()).map(|_| BlockCounts::new()).collect(),
             timeline,
             lag: histogram(),
+            news: plan.live.is_some().then(News::new),
+            cpu: Duration::ZERO,
+            busiest_thread: 0.0,
             requests_sent: 0,
             connections_opened: 0,
             in_flight_max: 0,
@@ -81,6 +91,9 @@ impl Recorder {
     }
 
     pub(crate) fn dropped(&mut self, route: usize, intended: Instant) {
+        if let Some(news) = &mut self.news {
+            news.failed += 1;
+        }
         if !self.timeline.contains(intended) {
             return;
         }
@@ -94,6 +107,9 @@ impl Recorder {
     }
 
     pub(crate) fn ended(&mut self, request: &Ended) {
+        if let Some(news) = &mut self.news {
+            news.ended(request);
+        }
         if request.accepted && self.timeline.contains(request.ended) {
             self.routes[request.route].completed += 1;
             if let Some(stage) = self.timeline.stage_of(request.ended) {
@@ -111,6 +127,12 @@ impl Recorder {
         self.blocks[self.timeline.block_of(request.intended)].ended(request);
     }
 
+    /// What happened since this was asked last; `None` when nobody looks.
+    pub(crate) fn news(&mut self) -> Option<Moment> {
+        let sent = self.requests_sent;
+        self.news.as_mut().map(|news| news.take(sent))
+    }
+
     /// Adds another thread's counts.
     pub(crate) fn merge(&mut self, other: &Self) {
         let mine = self.routes.iter_mut().chain(&mut self.stages);
@@ -121,6 +143,8 @@ impl Recorder {
             mine.merge(theirs);
         }
         add(&mut self.lag, &other.lag);
+        self.cpu += other.cpu;
+        self.busiest_thread = self.busiest_thread.max(other.busiest_thread);
         self.requests_sent += other.requests_sent;
         self.connections_opened += other.connections_opened;
         self.in_flight_max += other.in_flight_max;
@@ -161,10 +185,13 @@ impl Recorder {
             generator: Generator {
                 schedule_lag_p99_ms: quantile_ms(&self.lag, 0.99),
                 schedule_lag_max_ms: quantile_ms(&self.lag, 1.0),
+                cpu_s: self.cpu.as_secs_f64(),
+                busiest_thread: self.busiest_thread,
                 requests_sent: self.requests_sent,
                 connections_opened: self.connections_opened,
                 in_flight_max: self.in_flight_max,
             },
+            process: None,
             intervals: Intervals::of(&blocks, plan.seed),
             blocks,
         }

@@ -1,6 +1,8 @@
 //! What a threshold can speak of.
 
-use crate::{Report, Row};
+use crate::bootstrap::{BlockLatencies, Draws, requests_to_prove, share_estimate};
+use crate::intervals::ABOVE_MIN;
+use crate::{Block, Estimate, Report, Row};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Metric {
@@ -60,6 +62,53 @@ impl Metric {
             Self::Sent => Some(sent),
             Self::SentPerSecond => (seconds > 0.0).then(|| sent / seconds),
             Self::DroppedPerSecond => (seconds > 0.0).then(|| row.dropped as f64 / seconds),
+        }
+    }
+
+    /// How many requests it takes until its interval is narrow enough to judge; `None` when it has
+    /// no interval.
+    pub(super) fn requests_needed(self, limit: f64) -> Option<u64> {
+        match self {
+            // Twice what an interval needs at least, so that it is one of some use.
+            Self::Quantile(share) if share < 1.0 => {
+                Some((2.0 * ABOVE_MIN / (1.0 - share)).ceil() as u64)
+            }
+            Self::Mean => Some(200),
+            Self::ErrorRate if limit < 1.0 => Some(requests_to_prove(limit) * 5 / 4),
+            _ => None,
+        }
+    }
+
+    /// Its interval, of all routes together.
+    pub(super) fn estimate(self, blocks: &[Block], seed: u64) -> Option<Estimate> {
+        let draws = Draws::new(blocks.len(), seed)?;
+        match self {
+            Self::Quantile(share) => {
+                let count: u64 = blocks.iter().map(|block| block.latency.count()).sum();
+                let enough = count as f64 * (1.0 - share) >= ABOVE_MIN - 1e-9;
+                let mut latencies = BlockLatencies::new(blocks.iter().map(|b| &b.latency));
+                let quantile = |w: &[u32]| latencies.quantiles_ms(w, [share])[0];
+                draws.estimate(quantile).filter(|_| enough)
+            }
+            Self::Mean => {
+                let sum = |block: &Block| {
+                    let count = block.latency.count() as f64;
+                    (block.latency.mean_ms().unwrap_or(0.0) * count, count)
+                };
+                let sums: Vec<_> = blocks.iter().map(sum).collect();
+                draws.estimate(|weights| {
+                    let add = |to: (f64, f64), ((sum, count), w): (&(f64, f64), &u32)| {
+                        (to.0 + sum * f64::from(*w), to.1 + count * f64::from(*w))
+                    };
+                    let (sum, count) = sums.iter().zip(weights).fold((0.0, 0.0), add);
+                    (count > 0.0).then(|| sum / count)
+                })
+            }
+            Self::ErrorRate => {
+                let counts: Vec<_> = blocks.iter().map(|b| (b.failed, b.requests)).collect();
+                share_estimate(&draws, &counts)
+            }
+            _ => None,
         }
     }
 

@@ -3,7 +3,7 @@
 mod k6;
 mod metric;
 
-use crate::{Error, Report, Scenario};
+use crate::{Block, Error, Estimate, Report, Scenario};
 use metric::{Metric, NAMES};
 use serde::Serialize;
 
@@ -152,6 +152,55 @@ impl Threshold {
             unit: self.metric.unit(),
             passed,
         }
+    }
+}
+
+/// As an objective of a capacity: judged by an interval.
+impl Threshold {
+    /// Refuses what has no interval.
+    pub(crate) fn check_objective(&self) -> Result<(), Error> {
+        let refuse = |reason: &str| {
+            Err(Error::Threshold {
+                text: self.text.clone(),
+                reason: reason.to_owned(),
+            })
+        };
+        if self.route.is_some() {
+            return refuse("an objective of a capacity speaks of the whole, not of one route");
+        }
+        if !matches!(self.operator, Operator::Less | Operator::LessOrEqual) {
+            return refuse("an objective is an upper limit, such as p95<200ms");
+        }
+        if self.limit <= 0.0 || self.metric.requests_needed(self.limit).is_none() {
+            return refuse("an objective is a percentile, avg or error_rate above 0");
+        }
+        Ok(())
+    }
+
+    /// How many requests it takes to judge it.
+    pub(crate) fn requests_needed(&self) -> u64 {
+        self.metric.requests_needed(self.limit).unwrap_or(0)
+    }
+
+    pub(crate) fn estimate(&self, blocks: &[Block], seed: u64) -> Option<Estimate> {
+        self.metric.estimate(blocks, seed)
+    }
+
+    /// Whether an upper limit is certainly kept or certainly missed.
+    pub(crate) fn keeps(&self, measured: &Estimate) -> Option<bool> {
+        if self.operator.holds(measured.high, self.limit) {
+            Some(true)
+        } else if !self.operator.holds(measured.low, self.limit) {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
+impl std::fmt::Display for Threshold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -164,6 +164,7 @@ fn report() -> Report {
         intervals: Intervals::default(),
         stages: Vec::new(),
         generator: Generator::default(),
+        process: None,
         blocks: Vec::new(),
     }
 }

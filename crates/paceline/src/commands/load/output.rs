@@ -28,8 +28,19 @@ impl Outcome<'_> {
     }
 }
 
+/// Prints what has both forms.
+pub(super) fn print(
+    value: &(impl Serialize + std::fmt::Display),
+    json: bool,
+) -> anyhow::Result<()> {
+    if json {
+        return print_json(value);
+    }
+    Ok(terminal::say(&value.to_string())?)
+}
+
 /// The thresholds and whether they were kept; nothing without any.
-pub(super) fn told(thresholds: &[Verdict]) -> String {
+fn told(thresholds: &[Verdict]) -> String {
     let mut text = String::new();
     if !thresholds.is_empty() {
         text.push_str("\nthresholds\n");
@@ -47,7 +58,7 @@ pub(super) fn told(thresholds: &[Verdict]) -> String {
 }
 
 /// Prints one JSON object.
-pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(terminal::say(&format!("{}\n", to_json(value)?))?)
 }
 
