@@ -1,0 +1,301 @@
+//! The sample shop: both variants serve every route of its scenario, and answer the same where `FAULTS.md` says so.
+//! `scripts/setup --tests` has installed its packages.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use paceline_loadgen::{Route, Sample, Scenario};
+use paceline_testkit::{
+    ChildProcess, PrivatePostgres, http, options, psql, target_folder, wait_for,
+};
+use serde_json::Value;
+
+/// How often each route is asked.
+const SAMPLES: usize = 5;
+/// How long Python may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/shop")
+}
+
+/// `python -m shop`, by the interpreter that has its packages.
+fn shop(arguments: &[&str]) -> Command {
+    let target = target_folder();
+    let python = target
+        .parent()
+        .expect("a folder above")
+        .join("shop/bin/python");
+    assert!(
+        python.is_file(),
+        "{} is missing; scripts/setup --tests installs it",
+        python.display()
+    );
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "shop"])
+        .args(arguments)
+        .current_dir(folder())
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+fn seed(url: &str, more: &[&str]) {
+    let arguments = [&["seed", "--scale", "small", "--database", url], more].concat();
+    let output = shop(&arguments).output().expect("Python runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+/// The shop, on a database.
+struct Variant {
+    url: String,
+    database: String,
+    process: ChildProcess,
+}
+
+/// Both variants on one server, which logs statements. They end with the process.
+struct Pair {
+    server: PrivatePostgres,
+    plain: Variant,
+    tuned: Variant,
+}
+
+impl Pair {
+    fn start() -> Pair {
+        let settings = vec![("log_statement".to_owned(), "all".to_owned())];
+        let server = PrivatePostgres::start(paceline_testkit::Options {
+            settings,
+            ..options()
+        })
+        .expect("a server");
+        let seeded = |name: &str, more: &[&str]| {
+            let sql = format!("CREATE DATABASE {name}");
+            psql(&server, &server.url("postgres"), &sql);
+            seed(&server.url(name), more);
+            Variant::serve(&server, name, more)
+        };
+        let plain = seeded("plain", &[]);
+        let tuned = seeded("tuned", &["--tuned"]);
+        Pair {
+            server,
+            plain,
+            tuned,
+        }
+    }
+
+    fn shared() -> &'static Pair {
+        static PAIR: OnceLock<Pair> = OnceLock::new();
+        PAIR.get_or_init(Pair::start)
+    }
+}
+
+impl Variant {
+    fn serve(server: &PrivatePostgres, name: &str, more: &[&str]) -> Variant {
+        let database = server.url(name);
+        let log = server
+            .log_path()
+            .with_file_name(format!("{name}{}.log", more.concat()));
+        let known = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            &database as &str,
+        ];
+        let command = shop(&[&known, more].concat());
+        let process = ChildProcess::spawn(&command, &log).expect("the shop starts");
+        let url = wait_for(PATIENCE, || {
+            let said = process.log_tail(1);
+            Some(said.strip_prefix("listening on ")?.to_owned())
+        });
+        Variant {
+            url,
+            database,
+            process,
+        }
+    }
+
+    fn ask(&self, sample: &Sample) -> http::Response {
+        let headers: Vec<(&str, &str)> = sample
+            .headers
+            .iter()
+            // Compressed answers could not be compared.
+            .filter(|(name, _)| name.as_str() != "accept-encoding")
+            .map(|(name, value)| (name.as_str(), value.to_str().expect("text")))
+            .collect();
+        let url = format!("{}{}", self.url, sample.path);
+        http::request(sample.method.as_str(), &url, &headers, &sample.body)
+    }
+}
+
+/// The rows of the first table of `FAULTS.md`: where, rule, seen in, answer.
+fn faults() -> Vec<[String; 4]> {
+    let text = std::fs::read_to_string(folder().join("FAULTS.md")).expect("FAULTS.md");
+    let rows = text
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'));
+    let rows: Vec<_> = rows
+        .map(|row| {
+            let mut cells = row
+                .split('|')
+                .skip(1)
+                .map(|cell| cell.trim().trim_matches('`').to_owned());
+            [(); 4].map(|()| cells.next().expect("four columns"))
+        })
+        .collect();
+    assert!(rows.len() > 60, "only {} rows", rows.len());
+    rows
+}
+
+fn scenario() -> Scenario {
+    let text = std::fs::read_to_string(folder().join("scenario.toml")).expect("scenario.toml");
+    Scenario::from_toml(&text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The template in a route's name: `GET /products, crawlers` is `GET /products`.
+fn template(route: &Route) -> &str {
+    route.name().split(',').next().unwrap_or_default()
+}
+
+#[test]
+fn both_variants_serve_the_scenario_and_answer_the_same() {
+    let Pair {
+        server,
+        plain,
+        tuned,
+    } = Pair::shared();
+    let faults = faults();
+    let has = |route: &str, column: usize, value: &str| {
+        faults
+            .iter()
+            .any(|fault| fault[0] == route && fault[column] == value)
+    };
+    let scenario = scenario();
+    let mut sampler = scenario.sampler(1);
+    // Whatever writes comes behind what only reads, and what writes in the background comes last.
+    let mut order: Vec<(usize, &Route)> = scenario.routes().iter().enumerate().collect();
+    order.sort_by_key(|(_, route)| {
+        (
+            !route.name().starts_with("GET"),
+            route.name().contains("reprice"),
+        )
+    });
+    for (index, route) in order {
+        let template = template(route);
+        let may_fail = has(template, 1, "errors");
+        let mut failed = 0;
+        for _ in 0..SAMPLES {
+            let sample = sampler.sample_of(index);
+            let (was, is) = (plain.ask(&sample), tuned.ask(&sample));
+            let about = format!("{} {}", sample.method, sample.path);
+            assert!(is.status < 300, "tuned, {about}: {}", is.text());
+            if may_fail && was.status == 500 {
+                failed += 1;
+                continue;
+            }
+            assert_eq!(was.status, is.status, "{about}: {}", was.text());
+            if has(template, 3, "changes") {
+                assert!(is.json().is_object(), "{about}");
+            } else {
+                assert_eq!(comparable(&was), comparable(&is), "{about}");
+            }
+        }
+        assert!(failed < SAMPLES, "{template} always fails");
+    }
+    let said = tuned.process.log_tail(20);
+    assert!(said.starts_with("listening on"), "it complained: {said}");
+    what_was_written_is_the_same(server, plain, tuned);
+}
+
+/// An answer without what is drawn by lot.
+fn comparable(response: &http::Response) -> Value {
+    let mut value = response.json();
+    if let Some(object) = value.as_object_mut() {
+        object.remove("cart");
+    }
+    value
+}
+
+/// Orders took from it and deliveries added to it, row by row there, at once here.
+fn what_was_written_is_the_same(server: &PrivatePostgres, plain: &Variant, tuned: &Variant) {
+    let sum = |variant: &Variant, sql: &str| psql(server, &variant.database, sql);
+    for sql in [
+        "SELECT md5(string_agg(s::text, '|' ORDER BY s::text)) FROM stock_levels s",
+        "SELECT count(*), sum(total) FROM orders",
+        "SELECT count(*), sum(product_id * quantity) FROM order_items",
+        "SELECT sum(redeemed) FROM coupons",
+        "SELECT count(*) FROM reviews",
+    ] {
+        assert_eq!(sum(plain, sql), sum(tuned, sql), "{sql}");
+    }
+}
+
+#[test]
+fn faults_name_what_exists() {
+    let scenario = scenario();
+    let routes: HashSet<&str> = scenario.routes().iter().map(template).collect();
+    let Pair { server, plain, .. } = Pair::shared();
+    let names = psql(
+        server,
+        &plain.database,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace \
+         UNION SELECT attrelid::regclass || '.' || attname FROM pg_attribute \
+         JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace",
+    );
+    let objects: HashSet<&str> = names.lines().collect();
+    for [place, rule, seen, answer] in faults() {
+        let known = place == "every route"
+            || if seen == "database" {
+                objects.contains(place.as_str())
+            } else {
+                routes.contains(place.as_str())
+            };
+        assert!(known, "{place} is neither a route nor in the database");
+        assert!(["traffic", "database", "load"].contains(&seen.as_str()));
+        assert!(["same", "changes"].contains(&answer.as_str()));
+        assert!(
+            rule.chars()
+                .all(|letter| letter.is_ascii_lowercase() || letter == '-'),
+            "{rule}"
+        );
+    }
+}
+
+#[test]
+fn statements_bear_the_trace_unless_told_not_to() {
+    let Pair {
+        server,
+        plain,
+        tuned,
+    } = Pair::shared();
+    let trace = "00-c0ffee00c0ffee00c0ffee00c0ffee00-00f067aa0ba902b7-01";
+    let ask = |variant: &Variant, header: &str| {
+        let url = format!("{}/products/23", variant.url);
+        let answer = http::request("GET", &url, &[("traceparent", header)], b"");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let tagged = || {
+        let log = std::fs::read_to_string(server.log_path()).expect("the server's log");
+        assert!(!log.contains("DROP TABLE products;"));
+        log.matches(&format!("/*traceparent='{trace}'*/")).count()
+    };
+    ask(plain, "*/ DROP TABLE products; --");
+    assert_eq!(tagged(), 0);
+    ask(plain, trace);
+    let by_plain = tagged();
+    assert!(by_plain > 15, "{by_plain}");
+    ask(tuned, trace);
+    let by_tuned = tagged() - by_plain;
+    assert!((1..=6).contains(&by_tuned), "{by_tuned}");
+
+    let silent = Variant::serve(server, "plain", &["--no-trace-comments"]);
+    let before = tagged();
+    ask(&silent, trace);
+    assert_eq!(tagged(), before);
+}
