@@ -409,10 +409,12 @@ fn a_server_that_is_killed_in_mid_transaction_and_comes_back() {
     assert_cut_off(&mut in_rows);
     // Whoever comes now is told that there is no server, at once and not after a time-out.
     idle.send(&frame::query("SELECT 1"));
-    let codes = sqlstates(&read_to_ready_or_end(&mut idle));
+    let frames = read_to_ready_or_end(&mut idle);
+    let codes = sqlstates(&frames);
     assert!(
         matches!(codes.as_slice(), [code] if code.starts_with("08") || code == "57P03"),
-        "{codes:?}"
+        "{codes:?} in {}",
+        tags(&frames)
     );
     wait_until(PATIENCE, || rig.held_and_waiting() == (0, 0));
 

@@ -90,7 +90,7 @@ fn terminating_server_connections_under_load_costs_at_most_their_own_transaction
 #[test]
 fn the_pool_is_never_exceeded() {
     let rig = Rig::with(|config| config.pool_size = 3);
-    let is_over = AtomicBool::new(false);
+    let (is_over, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut direct = rig.direct();
@@ -98,11 +98,14 @@ fn the_pool_is_never_exceeded() {
             let mut most = 0;
             while !is_over.load(Ordering::Relaxed) {
                 most = most.max(direct.value(&sql).parse().unwrap());
+                looks.fetch_add(1, Ordering::Relaxed);
             }
             most
         });
         let work = || {
-            for _ in 0..30 {
+            let mut count = 0;
+            while count < 30 || looks.load(Ordering::Relaxed) < 20 {
+                count += 1;
                 // A session for each transaction, so that connections come and go on both sides.
                 assert_eq!(rig.client().value("SELECT 1 FROM pg_sleep(0.001)"), "1");
             }
