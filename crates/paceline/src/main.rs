@@ -11,6 +11,7 @@ mod instance;
 mod interrupt;
 mod server;
 mod terminal;
+mod top;
 
 use std::process::ExitCode;
 

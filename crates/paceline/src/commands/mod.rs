@@ -6,6 +6,7 @@ mod explain;
 mod load;
 mod run;
 mod settings;
+mod top;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ Start here:
   paceline run --upstream http://127.0.0.1:3000 \\
       --database postgres://app@127.0.0.1:5432/app
   paceline diagnose               what that instance has found
+  paceline top                    what it does now
   paceline explain --slowest      where one request's time went
 
 Exit codes: 0 fine, 1 a gate failed (threshold, finding), 2 could not run.
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Diagnose(diagnose::Args),
     Explain(explain::Args),
+    Top(top::Args),
     Load(load::Args),
     Demo(demo::Args),
 }
@@ -58,6 +61,7 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Diagnose(args) => diagnose::run(args),
             Self::Explain(args) => explain::run(args),
+            Self::Top(args) => top::run(args),
             Self::Load(args) => load::run(args),
             Self::Demo(args) => demo::run(args),
         }
