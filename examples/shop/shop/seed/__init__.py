@@ -13,7 +13,7 @@ from shop.seed.rows import Rows, Sizes
 
 SCALES = {
     "small": Sizes(products=600, brands=30, customers=500, orders=1_500, reviews=3_000, carts=2_000, page_views=1_000),
-    "demo": Sizes(products=20_000, brands=150, customers=20_000, orders=60_000, reviews=120_000, carts=200_000, page_views=50_000),
+    "demo": Sizes(products=20_000, brands=150, customers=20_000, orders=60_000, reviews=80_000, carts=200_000, page_views=50_000),
 }
 CHUNK_ROWS = 1_000
 FOLDER = Path(__file__).parent

@@ -158,10 +158,10 @@ class Rows:
 
 
 def category_tree() -> Iterator[tuple[int, int | None]]:
-    """Ids with their parents: six levels, 235 categories."""
+    """Ids with their parents: six levels, 124 categories."""
     above: list[int | None] = [None]
     id = 0
-    for width in (5, 2, 2, 2, 2, 1):
+    for width in (4, 2, 2, 2, 1, 1):
         level = []
         for parent in above:
             for _ in range(width):
