@@ -50,6 +50,9 @@ impl Report {
                 Err(needs) => report.miss(needs, rule.name),
             }
         }
+        let gaps = material.database.into_iter().flat_map(|one| &one.gaps);
+        let gaps = gaps.map(|gap| format!("{}: {}", gap.what, gap.reason));
+        report.not_read.extend(gaps);
         report.sorted()
     }
 

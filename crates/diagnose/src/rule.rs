@@ -1,5 +1,6 @@
 //! What a rule is, and what there is to look at.
 
+use paceline_catalogue::{Snapshot, Statements};
 use paceline_journal::Journal;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,10 @@ pub struct Rule {
 pub enum Check {
     /// At the traffic.
     Journal(fn(&Journal) -> Vec<Finding>),
+    /// At what the database says of itself.
+    Database(fn(&Snapshot) -> Vec<Finding>),
+    /// At what pg_stat_statements has counted, and the rest of the database.
+    Statements(fn(&Snapshot, &Statements) -> Vec<Finding>),
 }
 
 /// What a rule needs to be able to look.
@@ -54,6 +59,8 @@ impl Need {
 pub struct Material<'a> {
     /// The traffic that this instance has seen.
     pub journal: Option<&'a Journal>,
+    /// What the database has said of itself.
+    pub database: Option<&'a Snapshot>,
 }
 
 impl Rule {
@@ -61,6 +68,8 @@ impl Rule {
     pub fn needs(&self) -> Need {
         match self.check {
             Check::Journal(_) => Need::Journal,
+            Check::Database(_) => Need::Database,
+            Check::Statements(_) => Need::Statements,
         }
     }
 
@@ -68,6 +77,12 @@ impl Rule {
     pub(crate) fn look(&self, material: &Material<'_>) -> Result<Vec<Finding>, Need> {
         match self.check {
             Check::Journal(check) => material.journal.map(check).ok_or(Need::Journal),
+            Check::Database(check) => material.database.map(check).ok_or(Need::Database),
+            Check::Statements(check) => {
+                let database = material.database.ok_or(Need::Database)?;
+                let statements = database.statements.as_ref().ok_or(Need::Statements)?;
+                Ok(check(database, statements))
+            }
         }
     }
 }

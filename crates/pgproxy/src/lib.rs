@@ -15,6 +15,7 @@ mod config;
 mod console;
 mod count;
 mod databases;
+mod direct;
 mod error;
 mod files;
 mod flaws;
@@ -41,6 +42,7 @@ pub use config::{
     Database, DatabaseUrl, DatabaseUrlError, Mode, Pooling, RootCertificates, ServerMethod,
     ServerTls, SessionAttrs, SslMode, Timeouts, User,
 };
+pub use direct::open_session;
 pub use error::{Error, Unavailable};
 pub use files::FileError;
 pub use flaws::Flaw;

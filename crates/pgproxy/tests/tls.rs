@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use paceline_pgproxy::{ClientTls, ClientTlsMode, Config, DatabaseUrl, Mode};
-use paceline_testkit::{Options, PrivatePostgres, RawPg, frame, options, wait_until};
+use paceline_pgproxy::{ClientTls, ClientTlsMode, Config, DatabaseUrl, Mode, open_session};
+use paceline_testkit::{Auth, Options, PrivatePostgres, RawPg, frame, options, wait_until};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -767,4 +767,74 @@ fn observed_clients_log_in_at_a_server_behind_tls() {
     // Encrypted twice, there is nothing that a login could be bound to.
     let twice = [("PGSSLMODE", "require"), ("PGCHANNELBINDING", "disable")];
     assert_eq!(psql(&rig, &twice, IS_ENCRYPTED).unwrap().trim(), "t");
+}
+
+/// What a session of our own gets that asks for one value, through a client library.
+async fn ask_directly(url: &str, sql: &str) -> Result<String, String> {
+    let url = url.parse().expect("a URL");
+    let opened = open_session(url, Duration::from_secs(10)).await;
+    let stream = opened.map_err(|error| error.to_string())?;
+    let mut config = tokio_postgres::Config::new();
+    config
+        .user("whoever")
+        .ssl_mode(tokio_postgres::config::SslMode::Disable);
+    let (client, connection) = config
+        .connect_raw(stream, tokio_postgres::NoTls)
+        .await
+        .expect("a greeting");
+    let carried = tokio::spawn(connection);
+    let row = client.query_one(sql, &[]).await.expect("a row");
+    drop(client);
+    carried.await.expect("no panic").expect("a goodbye");
+    Ok(row.get(0))
+}
+
+#[tokio::test]
+async fn sessions_of_our_own_are_opened_as_the_url_says() {
+    let authority = Authority::new();
+    let (tls, clear) = (server(&[], &[]), server(&[], &[]));
+    encrypt(&tls, &authority.sign("server", LOCAL), None);
+    let strict = PrivatePostgres::start(Options {
+        auth: Auth::Scram {
+            password: "right".to_owned(),
+        },
+        ..Options::default()
+    });
+    let strict = strict.expect("a server");
+    let ca = authority.file.display();
+    let rows = [
+        (
+            format!("{}?sslmode=require", tls.url("postgres")),
+            Ok("true"),
+        ),
+        (
+            format!(
+                "{}?sslmode=verify-full&sslrootcert={ca}",
+                tls.url("postgres")
+            ),
+            Ok("true"),
+        ),
+        (
+            format!("{}?sslmode=disable", tls.url("postgres")),
+            Ok("false"),
+        ),
+        (clear.url("postgres"), Ok("false")),
+        (
+            format!("{}?sslmode=require", clear.url("postgres")),
+            Err("does not do TLS"),
+        ),
+        (strict.url("postgres"), Ok("false")),
+        (
+            strict.url("postgres").replace("right", "wrong"),
+            Err("password"),
+        ),
+        (
+            format!("{}?require_auth=md5", strict.url("postgres")),
+            Err("require_auth"),
+        ),
+    ];
+    let sql = "SELECT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())::text";
+    for (url, expected) in rows {
+        assert_asked(ask_directly(&url, sql).await, expected, &url);
+    }
 }

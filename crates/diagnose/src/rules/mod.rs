@@ -1,12 +1,39 @@
 //! The rules, each in its file, in a folder for what they look at.
 
-pub(crate) mod journal;
+mod activity;
+mod index;
+mod journal;
+mod server;
+mod statement;
+mod table;
+#[cfg(test)]
+mod testing;
 
+use crate::render::units::time;
 use crate::rule::Rule;
 
 /// All rules, in the order in which they are told.
 pub(crate) fn all() -> impl Iterator<Item = &'static Rule> + Clone {
-    journal::RULES.iter()
+    let folders = [
+        journal::RULES,
+        statement::RULES,
+        index::RULES,
+        table::RULES,
+        activity::RULES,
+        server::RULES,
+    ];
+    folders.into_iter().flatten()
+}
+
+/// What is smaller is not worth anybody's time.
+const MIB: u64 = 1024 * 1024;
+const MINUTE_S: f64 = 60.0;
+const HOUR_S: f64 = 3_600.0;
+const DAY_S: f64 = 86_400.0;
+
+/// `3.0 days`, from seconds.
+fn age(seconds: f64) -> String {
+    time(seconds * 1_000.0)
 }
 
 /// `20`, or `20.4` when it is not whole.
