@@ -7,9 +7,13 @@ pub(crate) fn stable(rule: &str, names: &[&str], whole: &[&str]) -> String {
     let digest = fnv1a(whole.as_bytes());
     let digest = (digest >> 32) as u32 ^ digest as u32;
     let mut id = rule.to_owned();
-    for name in names {
+    for name in names
+        .iter()
+        .map(|name| slug(name))
+        .filter(|name| !name.is_empty())
+    {
         id.push('.');
-        id.push_str(&slug(name));
+        id.push_str(&name);
     }
     format!("{id}.{digest:08x}")
 }

@@ -56,6 +56,13 @@ pub(super) fn check(proxy: &Proxy, required: bool) -> anyhow::Result<()> {
     }
 }
 
+/// In one sentence without its full stop, why there is no session.
+pub(crate) fn explain(database: &DatabaseUrl, error: &Unavailable) -> String {
+    match fault(database, error) {
+        Fault::Refused(reason) | Fault::Unreachable(reason) => reason,
+    }
+}
+
 fn fault(database: &DatabaseUrl, error: &Unavailable) -> Fault {
     let DatabaseUrl {
         user,

@@ -1,7 +1,7 @@
 //! A running Paceline: [`run`] is the list of steps from a configuration to the end of the process.
 
 mod admin;
-mod database;
+pub(crate) mod database;
 mod handover;
 mod leave;
 mod limits;

@@ -57,66 +57,87 @@ fn finding(
         Severity::Medium
     };
     let plan = statement.plan.as_ref().and_then(|plan| plan.as_ref().ok());
-    let node = plan.and_then(|plan| Some((plan, plan.costliest()?)));
-    let mut title = format!(
-        "`{}` takes {} on average, {} of all the database's time",
-        shape.summary,
-        time(mean_ms),
-        percent(share)
-    );
-    if let Some((_, node)) = node {
-        let _ = write!(title, "; most of it goes into {}", told(node));
-    }
-    title.push('.');
-    let node_share = node.map_or(1.0, |(plan, node)| {
+    let node = plan.and_then(|plan| Some((plan.costliest()?, plan)));
+    // What the costliest node takes is what a better way could save at most.
+    let node_share = node.map_or(1.0, |(node, plan)| {
         node.own_cost / plan.cost.max(f64::MIN_POSITIVE)
     });
-    // What the costliest node takes is what a better way could save at most.
     let lost_ms = statement.total_ms * node_share.clamp(0.0, 1.0);
-    let saved = format!(
-        "up to {} of the {} that it took so far",
-        time(lost_ms),
-        time(statement.total_ms)
+    let (lost, total) = (time(lost_ms), time(statement.total_ms));
+    let node = node.map(|(node, _)| node);
+    let whole = format!("{} of all the database's time", percent(share));
+    let most = node.map(|node| format!("; most of it goes into {}", told(node)));
+    let title = format!(
+        "`{}` takes {} on average, {whole}{}.",
+        shape.summary,
+        time(mean_ms),
+        most.unwrap_or_default()
     );
-    let mut finding = Finding::new(
+    let estimate = plan.and_then(|plan| wrong_estimate(plan, statement));
+    let text = remedy(snapshot, node, estimate.is_some());
+    let finding = Finding::new(
         RULE.name,
         Subject::statement(&*shape.summary),
         severity,
         title,
     )
     .told_apart_by("", &statement.text)
-    .fact("statement", statement.text.as_str())
-    .fact("query_id", statement.query_id)
-    .fact("calls", statement.calls)
-    .fact("mean_ms", mean_ms)
-    .fact("max_ms", statement.max_ms)
-    .fact("total_ms", statement.total_ms)
-    .fact("time_share", share)
-    .fact("rows_per_call", statement.mean_rows())
-    .fact(
-        "blocks_per_call",
-        (statement.blocks_hit + statement.blocks_read) as f64 / statement.calls.max(1) as f64,
-    )
     .detail("Seen", seen(statement))
     .detail("Statement", cut(&statement.text))
-    .gain(Gain::time(lost_ms, saved));
-    finding.time_lost_ms = lost_ms;
-    let estimate = plan.and_then(|plan| wrong_estimate(plan, statement));
-    if let Some(text) = &estimate {
-        finding = finding.detail("Estimate", text.as_str());
+    .remedy(Effort::Medium, text)
+    .gain(Gain::time(
+        lost_ms,
+        format!("up to {lost} of the {total} that it took so far"),
+    ))
+    .fact("time_share", share);
+    let finding = Finding {
+        time_lost_ms: lost_ms,
+        ..with_evidence(finding, statement)
+    };
+    Some(with_plan(
+        finding,
+        statement,
+        node.map(|node| (node, node_share)),
+        estimate,
+    ))
+}
+
+fn with_evidence(finding: Finding, statement: &Statement) -> Finding {
+    finding
+        .fact("statement", statement.text.as_str())
+        .fact("query_id", statement.query_id)
+        .fact("calls", statement.calls)
+        .fact("mean_ms", statement.mean_ms())
+        .fact("max_ms", statement.max_ms)
+        .fact("total_ms", statement.total_ms)
+        .fact("rows_per_call", statement.mean_rows())
+        .fact("blocks_per_call", mean_blocks(statement))
+}
+
+fn with_plan(
+    mut finding: Finding,
+    statement: &Statement,
+    node: Option<(&PlanNode, f64)>,
+    estimate: Option<String>,
+) -> Finding {
+    if let Some(text) = estimate {
+        finding = finding.detail("Estimate", text);
     }
-    finding = match (&statement.plan, node) {
-        (_, Some((_, node))) => finding
+    match (&statement.plan, node) {
+        (_, Some((node, share))) => finding
             .fact("node", node.kind.as_str())
             .fact("node_relation", node.relation.as_deref())
             .fact("node_filter", node.filter.as_deref())
-            .fact("node_cost_share", node_share)
-            .detail("Plan", plan_text(node, node_share)),
+            .fact("node_cost_share", share)
+            .detail("Plan", plan_text(node, share)),
         (Some(Err(error)), _) => finding.detail("Plan", format!("not known: {error}")),
         _ => finding.detail("Plan", "not asked for"),
-    };
-    let text = remedy(snapshot, node.map(|(_, node)| node), estimate.is_some());
-    Some(finding.remedy(Effort::Medium, text))
+    }
+}
+
+fn mean_blocks(statement: &Statement) -> f64 {
+    let blocks = statement.blocks_hit + statement.blocks_read;
+    blocks as f64 / statement.calls.max(1) as f64
 }
 
 fn seen(statement: &Statement) -> String {
@@ -126,9 +147,7 @@ fn seen(statement: &Statement) -> String {
         time(statement.total_ms),
         time(statement.max_ms),
         figure(statement.mean_rows()),
-        figure(
-            (statement.blocks_hit + statement.blocks_read) as f64 / statement.calls.max(1) as f64
-        ),
+        figure(mean_blocks(statement)),
     )
 }
 

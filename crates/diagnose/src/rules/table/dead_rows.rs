@@ -19,6 +19,8 @@ const DEAD_SHARE_HIGH: f64 = 0.8;
 /// Fewer are read over in no time.
 const DEAD_MIN: u64 = 10_000;
 const DEAD_HIGH: u64 = 1_000_000;
+/// What was deleted just before a VACUUM may be counted just after it.
+const VACUUMED_AGE_MIN_S: f64 = MINUTE_S;
 /// A transaction of this age is worth naming as the one that keeps rows.
 const HOLDER_AGE_MIN_S: f64 = 5.0 * MINUTE_S;
 
@@ -34,7 +36,10 @@ fn finding(snapshot: &Snapshot, table: &Relation) -> Option<Finding> {
     let dead = counted.dead_rows;
     // As a part of the live ones, as autovacuum reckons.
     let share = dead as f64 / counted.live_rows.max(1) as f64;
-    if dead < DEAD_MIN || share < DEAD_SHARE_MIN || table.is_of_extension {
+    let is_just_vacuumed = counted
+        .vacuumed_s_ago
+        .is_some_and(|seconds| seconds < VACUUMED_AGE_MIN_S);
+    if dead < DEAD_MIN || share < DEAD_SHARE_MIN || is_just_vacuumed || table.is_of_extension {
         return None;
     }
     let severity = if dead >= DEAD_HIGH && share >= DEAD_SHARE_HIGH {
@@ -118,6 +123,11 @@ mod tests {
         let rows: &[(&str, Change, bool)] = &[
             ("half as many", |_| {}, true),
             ("never vacuumed", |one| one.vacuumed_s_ago = None, true),
+            (
+                "vacuumed just now",
+                |one| one.vacuumed_s_ago = Some(59.0),
+                false,
+            ),
             (
                 "autovacuum is about to come",
                 |one| one.dead_rows = 25_000,

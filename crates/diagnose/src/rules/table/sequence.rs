@@ -1,6 +1,6 @@
 //! A sequence that comes to its end, or to that of the column that takes its values: then every INSERT fails.
 
-use paceline_catalogue::{Sequence, Snapshot};
+use paceline_catalogue::{Column, Relation, Sequence, Snapshot};
 
 use crate::finding::{Effort, Finding, Gain, Severity, Subject, SubjectKind};
 use crate::render::units::{count, percent};
@@ -22,55 +22,88 @@ fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     sequences.filter_map(|one| finding(snapshot, one)).collect()
 }
 
+/// Where a sequence comes to its end.
+struct End<'s> {
+    /// Its last value.
+    last: i128,
+    /// The last value that it can have.
+    end: i128,
+    /// The part of its range that is used.
+    used: f64,
+    /// The column that is full then, if it is one.
+    column: Option<(&'s Relation, &'s Column)>,
+    /// Whether the sequence itself would have to be wider as well.
+    is_narrow: bool,
+}
+
+impl<'s> End<'s> {
+    /// `None` for one that has not begun, is hidden, or begins anew.
+    fn of(snapshot: &'s Snapshot, sequence: &Sequence) -> Option<Self> {
+        let last = i128::from(sequence.last?);
+        let (first, own_end) = match sequence.increment > 0 {
+            true => (sequence.min, sequence.max),
+            false => (sequence.max, sequence.min),
+        };
+        let (first, own_end) = (i128::from(first), i128::from(own_end));
+        let column = sequence.feeds.and_then(|(table, number)| {
+            let table = snapshot.relation(table)?;
+            Some((table, table.column(number)?))
+        });
+        let column_end = column.and_then(|(_, column)| {
+            let max = type_max(&column.type_name)?;
+            Some(if sequence.increment > 0 {
+                max
+            } else {
+                -max - 1
+            })
+        });
+        let ends_before = column_end.is_some_and(|end| end.abs() < own_end.abs());
+        // One that begins anew still fails at the end of a narrower column.
+        if sequence.cycles && !ends_before {
+            return None;
+        }
+        let narrower = column_end.filter(|end| end.abs() <= own_end.abs());
+        let end = narrower.unwrap_or(own_end);
+        Some(Self {
+            last,
+            end,
+            used: (last - first) as f64 / (end - first) as f64,
+            column: column.filter(|_| narrower.is_some()),
+            is_narrow: own_end.abs() <= i128::from(i32::MAX),
+        })
+    }
+}
+
 fn finding(snapshot: &Snapshot, sequence: &Sequence) -> Option<Finding> {
-    let last = i128::from(sequence.last?);
-    let fed = sequence.feeds.and_then(|(table, number)| {
-        let table = snapshot.relation(table)?;
-        Some((table, table.column(number)?))
-    });
-    let column_max = fed.and_then(|(_, column)| type_max(&column.type_name));
-    let is_upward = sequence.increment > 0;
-    let own_end = i128::from(if is_upward {
-        sequence.max
-    } else {
-        sequence.min
-    });
-    let column_end = column_max.map(|max| if is_upward { max } else { -max - 1 });
-    let is_column = column_end.is_some_and(|end| end.abs() < own_end.abs());
-    // One that begins anew still fails at the end of a narrower column.
-    if sequence.cycles && !is_column {
+    let end = End::of(snapshot, sequence)?;
+    if end.used < USED_MEDIUM {
         return None;
     }
-    let end = column_end.filter(|_| is_column).unwrap_or(own_end);
-    let start = i128::from(if is_upward {
-        sequence.min
-    } else {
-        sequence.max
-    });
-    let used = (last - start) as f64 / (end - start) as f64;
-    if used < USED_MEDIUM {
-        return None;
-    }
-    let severity = if used >= USED_HIGH {
+    let severity = if end.used >= USED_HIGH {
         Severity::High
     } else {
         Severity::Medium
     };
-    let left = (end - last).unsigned_abs() / u128::from(sequence.increment.unsigned_abs().max(1));
-    let left = u64::try_from(left).unwrap_or(u64::MAX);
+    let step = u128::from(sequence.increment.unsigned_abs().max(1));
+    let left = u64::try_from((end.end - end.last).unsigned_abs() / step).unwrap_or(u64::MAX);
+    let column = end.column.map(|(table, column)| {
+        let (table, name) = (table.full_name(), &column.name);
+        format!("{name} of {table} is {}", column.type_name)
+    });
     let name = sequence.full_name();
-    let whose = match fed.filter(|_| is_column) {
-        Some((table, column)) => format!(
-            " ({} of {} is {})",
-            column.name,
-            table.full_name(),
-            column.type_name
-        ),
-        None => String::new(),
-    };
+    let whose = column
+        .as_ref()
+        .map(|text| format!(" ({text})"))
+        .unwrap_or_default();
     let title = format!(
         "{name} has {} values left{whose}; then every INSERT fails.",
         count(left)
+    );
+    let seen = format!(
+        "{} of its range is used, up to {} of {}",
+        percent(end.used),
+        end.last,
+        end.end
     );
     let finding = Finding::new(
         RULE.name,
@@ -79,28 +112,38 @@ fn finding(snapshot: &Snapshot, sequence: &Sequence) -> Option<Finding> {
         title,
     )
     .fact("last", sequence.last)
-    .fact("end", i64::try_from(end).ok())
+    .fact("end", i64::try_from(end.end).ok())
     .fact("values_left", left)
-    .fact("used_share", used)
-    .fact(
-        "column",
-        fed.map(|(table, column)| format!("{}.{}", table.full_name(), column.name)),
-    )
-    .detail(
-        "Seen",
-        format!(
-            "{} of its range is used, up to {last} of {end}",
-            percent(used)
-        ),
-    )
+    .fact("used_share", end.used)
+    .fact("column", column)
+    .detail("Seen", seen)
     .gain(Gain::text("an outage that is sure to come does not"));
-    Some(match fed.filter(|_| is_column) {
-        Some((table, column)) => finding
-            .remedy(Effort::Large, "Widen the column. This statement rewrites the table and locks it meanwhile; for a large one, fill a second column in batches, by a trigger for new rows, and swap the two. Columns that refer to it must be as wide.")
-            .statement(format!("ALTER TABLE {} ALTER COLUMN {} TYPE bigint", table.quoted(), column.quoted())),
+    let bound = if sequence.increment > 0 {
+        "MAXVALUE"
+    } else {
+        "MINVALUE"
+    };
+    let widen = format!("ALTER SEQUENCE {} AS bigint NO {bound}", sequence.quoted());
+    Some(match end.column {
+        Some((table, column)) => {
+            let mut statement = format!(
+                "ALTER TABLE {} ALTER COLUMN {} TYPE bigint",
+                table.quoted(),
+                column.quoted()
+            );
+            if end.is_narrow {
+                statement = format!("{statement}; {widen}");
+            }
+            finding
+                .remedy(Effort::Large, "Widen the column. This rewrites the table and locks it meanwhile; for a large one, fill a second column in batches, by a trigger for new rows, and swap the two. Columns that refer to it must be as wide.")
+                .statement(statement)
+        }
         None => finding
-            .remedy(Effort::Small, "Give the sequence more room; the column behind it has it.")
-            .statement(format!("ALTER SEQUENCE {} AS bigint NO {}", sequence.quoted(), if is_upward { "MAXVALUE" } else { "MINVALUE" })),
+            .remedy(
+                Effort::Small,
+                "Give the sequence more room; the column behind it has it.",
+            )
+            .statement(widen),
     })
 }
 
@@ -193,6 +236,18 @@ mod tests {
             let expected: &[&str] = if *fires { &["public.jobs_id_seq"] } else { &[] };
             check(&RULE, what, &snapshot, expected);
         }
+    }
+
+    #[test]
+    fn of_a_serial_both_are_widened() {
+        let mut snapshot = planted();
+        snapshot.sequences[0].max = i64::from(i32::MAX);
+        let finding = &look(&RULE, &snapshot)[0];
+        let expected = "ALTER TABLE public.jobs ALTER COLUMN id TYPE bigint; \
+                        ALTER SEQUENCE public.jobs_id_seq AS bigint NO MAXVALUE";
+        assert_eq!(finding.remedy.statement.as_deref(), Some(expected));
+        snapshot.sequences[0].cycles = true;
+        check(&RULE, "a serial that begins anew", &snapshot, &[]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use paceline_catalogue::{Relation, Snapshot};
 use crate::finding::{Effort, Finding, Gain, Severity, Subject};
 use crate::render::units::{count, percent};
 use crate::rule::{Check, Rule};
-use crate::rules::age;
+use crate::rules::{MINUTE_S, age};
 
 pub(super) const RULE: Rule = Rule {
     name: "stale-statistics",
@@ -18,6 +18,8 @@ const ROWS_MIN: f64 = 1_000.0;
 /// Five times the share (`autovacuum_analyze_scale_factor`, 0.1) at which autovacuum analyses: it is late then.
 const CHANGED_SHARE_MIN: f64 = 0.5;
 const CHANGED_MIN: u64 = 10_000;
+/// What was written just before an ANALYZE may be counted just after it.
+const ANALYSED_AGE_MIN_S: f64 = MINUTE_S;
 
 fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     snapshot.relations.iter().filter_map(finding).collect()
@@ -44,7 +46,7 @@ fn finding(table: &Relation) -> Option<Finding> {
                 count(rows as u64)
             ),
         ),
-        (false, true, Some(seconds)) => (
+        (false, true, Some(seconds)) if seconds >= ANALYSED_AGE_MIN_S => (
             Severity::Low,
             format!(
                 "{} rows of {name} have changed since it was analysed {} ago, {} of all.",
@@ -114,6 +116,15 @@ mod tests {
                     *one = table(1, "jobs", 500);
                     never(one);
                     counted(one).modified_since_analyze = 500;
+                },
+                false,
+            ),
+            (
+                "changed, and analysed just now",
+                |one| {
+                    let counted = counted(one);
+                    counted.modified_since_analyze = 60_000;
+                    counted.analysed_s_ago = Some(59.0);
                 },
                 false,
             ),

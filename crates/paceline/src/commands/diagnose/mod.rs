@@ -1,14 +1,13 @@
-//! `paceline diagnose`: the findings of a running instance.
+//! `paceline diagnose`: the findings of a running instance, and those of a database.
+
+mod database;
+mod instance;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use paceline_diagnose::{
-    Report, Severity, Suppression, render_html, render_markdown, render_report,
-};
-use paceline_loadgen::{Fetcher, Sample, Target};
+use anyhow::bail;
+use paceline_diagnose::{Severity, Suppression, render_html, render_markdown, render_report};
 
 use super::GATE_FAILED;
 use crate::config::{self, Origin, Problem};
@@ -18,14 +17,21 @@ const AFTER_HELP: &str = "\
 Examples:
   paceline diagnose                               the instance on this machine
   paceline diagnose --url http://10.0.0.7:9090    another one
+  paceline diagnose --database postgres://app@db/app
+                                                  a database alone: indexes,
+                                                  tables, sessions, statements
+  paceline diagnose --url http://127.0.0.1:9090 \\
+      --database postgres://app@db/app            both, in one report
   paceline diagnose --json | jq '.findings[0].remedy'
   paceline diagnose --fail-on medium              as a gate in CI: exit code 1
                                                   from medium on
   paceline diagnose --format html > findings.html
 
-Findings come from the traffic that the instance has seen since its start, the
-one that costs most time first. What [[diagnose.suppress]] in the configuration
-names is counted and listed with its reason instead.
+Findings come from the traffic that the instance has seen since its start, and
+from what the database says of itself (it is only read, in one transaction; an
+ordinary role will do, one in pg_monitor sees more). The one that costs most
+time comes first. What [[diagnose.suppress]] in the configuration names is
+counted and listed with its reason instead.
 Exit codes: 0 fine, 1 a finding reaches --fail-on, 2 could not look.";
 
 /// Where a running instance is when nobody says.
@@ -33,13 +39,22 @@ const URL_DEFAULT: &str = "http://127.0.0.1:9090";
 /// Columns of the text.
 const WIDTH: usize = 100;
 
-/// Ask a running instance what is slow, why, and what to do about it.
+/// Ask a running instance, or a database, what is slow, why, and what to do about it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The admin port of the instance [default: http://127.0.0.1:9090]
+    /// The admin port of the instance [default, without --database: http://127.0.0.1:9090]
     #[arg(long, value_name = "URL", env = "PACELINE_ADMIN_URL")]
     url: Option<String>,
+    /// The database to look at, with all that a URL of Paceline's can say (sslmode and so on). Other users of this machine
+    /// can read a command line; a password is better put into PACELINE_DATABASE_URL
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PACELINE_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database: Option<String>,
     /// The configuration file, for what it suppresses
     #[arg(long, value_name = "FILE", env = "PACELINE_CONFIG")]
     config: Option<PathBuf>,
@@ -69,13 +84,14 @@ enum Format {
     Html,
 }
 
-/// Far more than an answer takes; a stuck instance must not hang a pipeline.
-const TIME_MAX: Duration = Duration::from_secs(30);
-
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let suppressions = suppressions(args.config.clone())?;
-    let url = args.url.as_deref().unwrap_or(URL_DEFAULT);
-    let report = fetch(url)?.without(&suppressions);
+    let report = match (args.url.as_deref(), args.database.as_deref()) {
+        (Some(url), Some(database)) => instance::fetch(url)?.with(database::look(database)?),
+        (None, Some(database)) => database::look(database)?,
+        (url, None) => instance::fetch(url.unwrap_or(URL_DEFAULT))?,
+    };
+    let report = report.without(&suppressions);
     let format = if args.json { Format::Json } else { args.format };
     terminal::say(&match format {
         Format::Text => render_report(&report, WIDTH),
@@ -112,30 +128,6 @@ fn suppressions(file: Option<PathBuf>) -> anyhow::Result<Vec<Suppression>> {
         Some(problem) => bail!("{problem}"),
         None => Ok(loaded.suppressions),
     }
-}
-
-fn fetch(url: &str) -> anyhow::Result<Report> {
-    let target = Target::parse(url)?;
-    let sample = Sample {
-        route: 0,
-        method: Default::default(),
-        path: "/api/v1/findings".to_owned(),
-        headers: Default::default(),
-        body: Default::default(),
-    };
-    let answer = Fetcher::new(&target, TIME_MAX)
-        .and_then(|mut fetcher| fetcher.fetch(&sample))
-        .with_context(|| {
-            format!("Could not ask {target}; is `paceline run` there, and is this its admin port")
-        })?;
-    if answer.status != 200 {
-        bail!(
-            "{target} answered with {}; it is not the admin port of an instance.",
-            answer.status
-        );
-    }
-    serde_json::from_slice(&answer.body)
-        .with_context(|| format!("{target} did not answer as the admin port of this version does"))
 }
 
 impl From<Level> for Severity {

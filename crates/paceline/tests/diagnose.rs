@@ -1,0 +1,154 @@
+//! `paceline diagnose --database`: a real database, with and without an instance.
+
+use paceline_testkit::origin::{Next, Origin, Peer, Request};
+use paceline_testkit::{Auth, Options, Paceline, PrivatePostgres, options, psql, run_to_end};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const SCHEMA: &str = "
+CREATE TABLE owners (id bigint PRIMARY KEY);
+CREATE TABLE pets (id bigint PRIMARY KEY, owner_id bigint REFERENCES owners);
+CREATE TABLE toys (id bigint PRIMARY KEY, pet_id bigint REFERENCES pets);
+CREATE INDEX toys_pet_id ON toys (pet_id);
+INSERT INTO owners SELECT generate_series(1, 5000);
+INSERT INTO pets SELECT n, n FROM generate_series(1, 5000) AS n;
+INSERT INTO toys SELECT n, n FROM generate_series(1, 5000) AS n;
+ANALYZE;
+";
+
+fn diagnose(args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Paceline::command();
+    command.arg("diagnose").args(args);
+    let ended = run_to_end(&mut command, PATIENCE);
+    (ended.code, ended.stdout, ended.stderr)
+}
+
+#[test]
+fn a_database_is_looked_at_without_an_instance() {
+    let server = PrivatePostgres::start(options()).expect("a server");
+    psql(&server, &server.url("postgres"), SCHEMA);
+    let url = server.url("postgres");
+    let (code, text, errors) = diagnose(&["--database", &url]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(
+        text.contains(
+            "No index serves the foreign key from public.pets (owner_id) to public.owners."
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("CREATE INDEX CONCURRENTLY ON public.pets (owner_id)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("2 rules that need the traffic of a running instance (--url)"),
+        "{text}"
+    );
+    assert!(text.contains("Quick wins"), "{text}");
+    assert!(!text.contains("public.toys"), "{text}");
+    let (code, text, _) = diagnose(&["--database", &url, "--json", "--fail-on", "low"]);
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(code, Some(1));
+    let finding = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["rule"] == "missing-foreign-key-index");
+    let finding = finding.expect("the finding");
+    assert_eq!(
+        finding["subject"],
+        json!({"kind": "table", "name": "public.pets"})
+    );
+    assert_eq!(finding["evidence"]["rows"], json!(5000));
+}
+
+#[test]
+fn findings_of_an_instance_and_a_database_are_one_report() {
+    let server = PrivatePostgres::start(options()).expect("a server");
+    psql(&server, &server.url("postgres"), SCHEMA);
+    let origin = Origin::start(|_: &Request, peer: &mut Peer| {
+        let finding = json!({
+            "id": "n-plus-one.x", "rule": "n-plus-one", "subject": {"kind": "route", "name": "GET /jobs"},
+            "severity": "high", "title": "GET /jobs asks twenty times.", "evidence": {},
+            "remedy": {"text": "Ask once.", "statement": null}, "effort": "small", "time_lost_ms": 5.0
+        });
+        let unseen = json!([{"needs": "database", "rules": ["missing-foreign-key-index"]}]);
+        let body = json!({"findings": [finding], "not_looked_at": unseen}).to_string();
+        let _: Next = peer.respond(
+            200,
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        );
+        Next::Keep
+    });
+    let (code, text, errors) = diagnose(&[
+        "--url",
+        &origin.url(""),
+        "--database",
+        &server.url("postgres"),
+        "--json",
+    ]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let rules: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["rule"].clone())
+        .collect();
+    assert_eq!(rules[0], json!("n-plus-one"));
+    assert!(
+        rules.contains(&json!("missing-foreign-key-index")),
+        "{rules:?}"
+    );
+    let unseen = report["not_looked_at"].as_array().unwrap();
+    assert!(
+        unseen.iter().all(|one| one["needs"] != "database"),
+        "{unseen:?}"
+    );
+}
+
+#[test]
+fn why_a_database_cannot_be_looked_at_is_one_sentence() {
+    let server = PrivatePostgres::start(Options {
+        auth: Auth::Scram {
+            password: "right".to_owned(),
+        },
+        ..options()
+    });
+    let server = server.expect("a server");
+    let url = server.url("postgres");
+    let rows = [
+        (
+            url.replace("right", "wrong"),
+            "did not accept the password of user \"postgres\"",
+        ),
+        (
+            url.replace(":right", ""),
+            "asks for the password of user \"postgres\"",
+        ),
+        (
+            format!("{url}?sslmode=require"),
+            "the server does not do TLS, and sslmode demands it",
+        ),
+        (server.url("nothing"), "has no database \"nothing\""),
+        (
+            "mysql://a".to_owned(),
+            "a database URL begins with postgres://",
+        ),
+    ];
+    for (url, expected) in rows {
+        let (code, text, errors) = diagnose(&["--database", &url]);
+        assert_eq!((code, text.as_str()), (Some(2), ""), "{url}");
+        assert!(
+            errors.contains(expected) && errors.lines().count() == 1,
+            "{errors}"
+        );
+        assert!(
+            !errors.contains("wrong") && !errors.contains("right"),
+            "{errors}"
+        );
+    }
+}
