@@ -6,7 +6,7 @@ CHAOS_SECONDS ?= 120
 CHAOS_SEED ?= $(shell date +%s)
 DEMO_ARGS ?=
 
-.PHONY: help demo build test test-drivers test-versions chaos lint bench bench-pg soak fuzz test-fresh setup setup-tests clean
+.PHONY: help demo build test test-drivers test-versions chaos lint bench bench-load bench-pg soak fuzz test-fresh setup setup-tests clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -46,6 +46,9 @@ lint: setup ## rustfmt, clippy and rustdoc, warnings denied
 
 bench: setup ## micro-benchmarks of the hot paths, nanoseconds each
 	$(CARGO) bench --locked -p paceline-pgwire -p paceline-sql -p paceline-journal --benches
+
+bench-load: build ## what a request costs `paceline load`, wrk, oha and hey, in turns, 2 minutes
+	@PYTHONDONTWRITEBYTECODE=1 python3 bench/loadgen.py
 
 bench-pg: build ## pgbench through Paceline, PgBouncer and others in turns, 15 minutes (BENCH_QUICK=1: 2)
 	@PYTHONDONTWRITEBYTECODE=1 python3 bench/pg.py

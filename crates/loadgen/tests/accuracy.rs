@@ -45,7 +45,15 @@ fn the_open_loop_tells_what_a_stall_cost_and_the_closed_loop_hides_it() {
     // for what was left of it.
     let felt_ms = |share: f64| 1000.0 * (1.0 - (1.0 - share) / 0.25);
     let known = [0.85, 0.9, 0.95, 0.99].map(|share| (share, felt_ms(share)));
-    recover(|| plan(&stalling(), 100.0, STALL_SECONDS), &known);
+    let narrow = || {
+        // Fewer connections than requests that a stall keeps: the rest wait, which counts too.
+        let mut plan = plan(&stalling(), 100.0, STALL_SECONDS);
+        plan.max_in_flight = 60;
+        plan
+    };
+    let report = recover(narrow, &known);
+    let service = report.total.service.p99_ms;
+    assert!(service < report.total.latency.p99_ms, "{report}");
 
     let mut closed = plan(&stalling(), 1.0, STALL_SECONDS);
     closed.load = Load::Closed { connections: 2 };

@@ -84,15 +84,15 @@ pub enum Outcome {
 const ANSWERED_MIN: f64 = 0.95;
 /// How often a step that is not certain is measured again, each time twice as long.
 const REPEATS_MAX: u32 = 2;
-/// A step that cannot be judged within this is none.
-const STEP_MAX: Duration = Duration::from_secs(600);
+/// A step that cannot be judged within this is none; nor is one measured again for longer.
+const STEP_MAX: Duration = Duration::from_secs(120);
 
 /// Searches from `rate` on. Each step takes the plan's warm-up, and its duration or as long as the
 /// objectives need at that rate.
 ///
 /// # Errors
 /// As [`run`](crate::run()), for objectives that have no interval (of one route, of a maximum or a
-/// count), and when the first rate is too low to judge them within ten minutes.
+/// count), and when the first rate is too low to judge them within two minutes.
 pub fn find_capacity(
     plan: &Plan,
     rate: f64,
@@ -114,11 +114,22 @@ pub fn find_capacity(
     let mut search = Search::new(rate);
     let mut steps = Vec::new();
     while let Some(rate) = search.next() {
+        if seconds_needed(objectives, rate) > STEP_MAX.as_secs_f64() {
+            if steps.is_empty() {
+                let reason = format!(
+                    "at {rate:.1} requests/s the objective cannot be judged within {} s; begin at a higher rate",
+                    STEP_MAX.as_secs()
+                );
+                return Err(Error::Plan(reason));
+            }
+            search.stop(Stop::RateMin);
+            break;
+        }
         plan.tell(|| search.told());
         let mut plan = plan.clone();
         plan.load = Load::Open { rate, arrivals };
         let Some(step) = measure(&mut plan, rate, objectives, cancel)? else {
-            search.cancel();
+            search.stop(Stop::Cancelled);
             break;
         };
         search.learn(&step);
@@ -135,6 +146,12 @@ pub fn find_capacity(
     })
 }
 
+/// How long it takes at a rate until every objective can be judged.
+fn seconds_needed(objectives: &[Threshold], rate: f64) -> f64 {
+    let needed = objectives.iter().map(Threshold::requests_needed);
+    needed.max().unwrap_or(0) as f64 / rate
+}
+
 /// One rate; `None` when it was cancelled.
 fn measure(
     plan: &mut Plan,
@@ -142,15 +159,8 @@ fn measure(
     objectives: &[Threshold],
     cancel: &Cancel,
 ) -> Result<Option<Step>, Error> {
-    let needed = objectives.iter().map(Threshold::requests_needed);
-    let needed = needed.max().unwrap_or(0) as f64 / rate;
-    if needed > STEP_MAX.as_secs_f64() {
-        let reason = format!(
-            "at {rate:.1} requests/s it takes {needed:.0} s to judge the objective; begin at a higher rate"
-        );
-        return Err(Error::Plan(reason));
-    }
-    plan.duration = plan.duration.max(Duration::from_secs_f64(needed));
+    let needed = Duration::from_secs_f64(seconds_needed(objectives, rate));
+    plan.duration = plan.duration.max(needed);
     let mut repeats = 0;
     loop {
         let report = run(plan, cancel)?;

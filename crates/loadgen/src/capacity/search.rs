@@ -11,7 +11,7 @@ pub enum Stop {
     Close,
     /// No objective was missed at the highest rate that is tried.
     RateMax,
-    /// None was kept at a 64th of the first rate.
+    /// None was kept at a 64th of the first rate, or at the lowest that can be judged in time.
     RateMin,
     /// It took too many steps.
     Steps,
@@ -80,8 +80,9 @@ impl Search {
         }
     }
 
-    pub(super) fn cancel(&mut self) {
-        self.stopped = Some(Stop::Cancelled);
+    /// Ends the search for a reason that it cannot see.
+    pub(super) fn stop(&mut self, why: Stop) {
+        self.stopped = Some(why);
     }
 
     /// The highest rate that was kept and the lowest that was not.
