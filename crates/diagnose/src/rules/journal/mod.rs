@@ -1,17 +1,34 @@
 //! Rules over the traffic that an instance has seen.
 
+mod connect_per_request;
+mod errors;
 mod n_plus_one;
+mod overweight_answer;
 mod redundant_queries;
 mod repetition;
 #[cfg(test)]
+mod scene;
+mod slo_missed;
+mod slow_outside_call;
+#[cfg(test)]
 mod tests;
+mod unbounded_result;
 
 use paceline_sql::Shape;
 
 use super::average;
 use crate::rule::Rule;
 
-pub(super) const RULES: &[Rule] = &[n_plus_one::RULE, redundant_queries::RULE];
+pub(super) const RULES: &[Rule] = &[
+    n_plus_one::RULE,
+    redundant_queries::RULE,
+    connect_per_request::RULE,
+    slow_outside_call::RULE,
+    unbounded_result::RULE,
+    errors::RULE,
+    slo_missed::RULE,
+    overweight_answer::RULE,
+];
 
 /// In how many requests a repetition must be seen: what happens once may be a batch or a backfill.
 const REQUESTS_MIN: u64 = 3;

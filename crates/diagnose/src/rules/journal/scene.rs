@@ -1,0 +1,149 @@
+//! Requests by script, for the tests of rules over the traffic.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use paceline_journal::{
+    Config, ConnectionId, Journal, LoadError, LoadStart, Outcome, StatementEnd, StatementStart,
+};
+use paceline_sql::{Limits, Statements};
+
+/// A journal, and the time.
+pub(super) struct Scene {
+    pub(super) journal: Arc<Journal>,
+    statements: Statements,
+    now: Instant,
+    connection: u64,
+}
+
+/// One request, as it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    method: &'static str,
+    path: &'static str,
+    works_ms: u64,
+    runs: Option<(&'static str, u64)>,
+    rows: u64,
+    is_shared: bool,
+    outcome: Outcome,
+}
+
+impl Scene {
+    pub(super) fn new() -> Self {
+        let config = Config::default();
+        let now = config.anchor.instant;
+        Self {
+            journal: Journal::new(config),
+            statements: Statements::new(Limits::default()),
+            now,
+            connection: 1,
+        }
+    }
+
+    /// On which connection statements run from now on.
+    pub(super) fn on(&mut self, connection: u64) {
+        self.connection = connection;
+    }
+
+    /// Plays a request.
+    pub(super) fn request(&mut self, request: &Request) {
+        let start = |path| LoadStart {
+            method: request.method,
+            path,
+            caller: None,
+            now: self.now,
+        };
+        let load = self.journal.open_load(start(request.path));
+        let other = request
+            .is_shared
+            .then(|| self.journal.open_load(start("/other")));
+        load.upstream_connected(self.now);
+        self.now += Duration::from_millis(request.works_ms);
+        if let Some((text, ms)) = request.runs {
+            let statement = self.statements.learn(text);
+            let execution = self.journal.begin(StatementStart {
+                connection: ConnectionId(self.connection),
+                shape: &statement.shape,
+                trace: (!request.is_shared).then(|| load.traceparent()),
+                parameters: 0,
+                queued: Duration::ZERO,
+                now: self.now,
+            });
+            self.now += Duration::from_millis(ms);
+            let end = StatementEnd {
+                rows: request.rows,
+                sqlstate: None,
+            };
+            execution.finish(end, self.now);
+        }
+        load.first_byte(self.now);
+        load.finish(request.outcome, self.now);
+        if let Some(other) = other {
+            other.finish(Outcome::default(), self.now);
+        }
+    }
+}
+
+impl Request {
+    pub(super) fn get(path: &'static str) -> Self {
+        let outcome = Outcome {
+            status: Some(200),
+            ..Outcome::default()
+        };
+        Self {
+            method: "GET",
+            path,
+            works_ms: 0,
+            runs: None,
+            rows: 1,
+            is_shared: false,
+            outcome,
+        }
+    }
+
+    pub(super) fn post(path: &'static str) -> Self {
+        Self {
+            method: "POST",
+            ..Self::get(path)
+        }
+    }
+
+    /// It takes so long before its statement.
+    pub(super) fn works_ms(mut self, ms: u64) -> Self {
+        self.works_ms = ms;
+        self
+    }
+
+    /// It runs this statement, for so many milliseconds.
+    pub(super) fn runs(mut self, text: &'static str, ms: u64) -> Self {
+        self.runs = Some((text, ms));
+        self
+    }
+
+    /// Its statement returns so many rows.
+    pub(super) fn rows(mut self, rows: u64) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// Its statement says not whose it is, and another request is open.
+    pub(super) fn shared(mut self) -> Self {
+        self.is_shared = true;
+        self
+    }
+
+    pub(super) fn answers(mut self, status: u16) -> Self {
+        self.outcome.status = Some(status);
+        self
+    }
+
+    pub(super) fn fails(mut self, error: LoadError) -> Self {
+        (self.outcome.status, self.outcome.error) = (None, Some(error));
+        self
+    }
+
+    pub(super) fn sends(mut self, bytes: u64) -> Self {
+        self.outcome.response_bytes = bytes;
+        self
+    }
+}
