@@ -3,11 +3,13 @@
 mod connect_per_request;
 mod errors;
 mod n_plus_one;
+mod outside;
 mod overweight_answer;
 mod redundant_queries;
 mod repetition;
 #[cfg(test)]
 mod scene;
+mod should_be_a_job;
 mod slo_missed;
 mod slow_outside_call;
 #[cfg(test)]
@@ -24,6 +26,7 @@ pub(super) const RULES: &[Rule] = &[
     redundant_queries::RULE,
     connect_per_request::RULE,
     slow_outside_call::RULE,
+    should_be_a_job::RULE,
     unbounded_result::RULE,
     errors::RULE,
     slo_missed::RULE,
