@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use paceline_journal::{
     Config, ConnectionId, Journal, LoadError, LoadStart, Outcome, StatementEnd, StatementStart,
+    TraceParent,
 };
 use paceline_sql::{Limits, Statements};
 
@@ -22,6 +23,8 @@ pub(super) struct Request {
     method: &'static str,
     path: &'static str,
     works_ms: u64,
+    times: u64,
+    works_after_ms: u64,
     runs: Option<(&'static str, u64)>,
     rows: u64,
     is_shared: bool,
@@ -58,29 +61,38 @@ impl Scene {
             .is_shared
             .then(|| self.journal.open_load(start("/other")));
         load.upstream_connected(self.now);
-        self.now += Duration::from_millis(request.works_ms);
-        if let Some((text, ms)) = request.runs {
-            let statement = self.statements.learn(text);
-            let execution = self.journal.begin(StatementStart {
-                connection: ConnectionId(self.connection),
-                shape: &statement.shape,
-                trace: (!request.is_shared).then(|| load.traceparent()),
-                parameters: 0,
-                queued: Duration::ZERO,
-                now: self.now,
-            });
-            self.now += Duration::from_millis(ms);
-            let end = StatementEnd {
-                rows: request.rows,
-                sqlstate: None,
-            };
-            execution.finish(end, self.now);
+        for _ in 0..request.times {
+            self.now += Duration::from_millis(request.works_ms);
+            let trace = (!request.is_shared).then(|| load.traceparent());
+            self.run(request, trace);
         }
+        self.now += Duration::from_millis(request.works_after_ms);
         load.first_byte(self.now);
         load.finish(request.outcome, self.now);
         if let Some(other) = other {
             other.finish(Outcome::default(), self.now);
         }
+    }
+
+    fn run(&mut self, request: &Request, trace: Option<TraceParent>) {
+        let Some((text, ms)) = request.runs else {
+            return;
+        };
+        let statement = self.statements.learn(text);
+        let execution = self.journal.begin(StatementStart {
+            connection: ConnectionId(self.connection),
+            shape: &statement.shape,
+            trace,
+            parameters: 0,
+            queued: Duration::ZERO,
+            now: self.now,
+        });
+        self.now += Duration::from_millis(ms);
+        let end = StatementEnd {
+            rows: request.rows,
+            sqlstate: None,
+        };
+        execution.finish(end, self.now);
     }
 }
 
@@ -94,6 +106,8 @@ impl Request {
             method: "GET",
             path,
             works_ms: 0,
+            times: 1,
+            works_after_ms: 0,
             runs: None,
             rows: 1,
             is_shared: false,
@@ -111,6 +125,18 @@ impl Request {
     /// It takes so long before its statement.
     pub(super) fn works_ms(mut self, ms: u64) -> Self {
         self.works_ms = ms;
+        self
+    }
+
+    /// It does all that so many times.
+    pub(super) fn again(mut self, times: u64) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// It takes so long behind its statement.
+    pub(super) fn works_after_ms(mut self, ms: u64) -> Self {
+        self.works_after_ms = ms;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Should be a job: a route that changes something spends most of its time neither in the database nor in a queue for it, while
 //! the client waits.
 
-use paceline_journal::{Journal, RouteSnapshot};
+use paceline_journal::Journal;
 
 use super::outside;
 use crate::finding::{Effort, Finding};
@@ -14,18 +14,16 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn findings(journal: &Journal) -> Vec<Finding> {
-    journal.routes().iter().filter_map(finding).collect()
+    let found = outside::findings(RULE.name, journal, |method| {
+        !matches!(method, "GET" | "HEAD")
+    });
+    let with_remedy = |finding: Finding| finding.remedy(Effort::Medium, REMEDY);
+    found.into_iter().map(with_remedy).collect()
 }
 
-fn finding(route: &RouteSnapshot) -> Option<Finding> {
-    let finding = outside::finding(RULE.name, route).filter(|_| !outside::only_reads(route))?;
-    Some(finding.remedy(
-        Effort::Medium,
-        "Find out what it waits for. What the client need not wait for (mail, documents, calls to other services) can be a \
+const REMEDY: &str = "Find out what it waits for. What the client need not wait for (mail, documents, calls to other services) can be a \
          background job: store it in the same transaction and answer with 202. Password hashing and the like belong on threads \
-         of their own. `paceline explain` shows where in a request no statement runs.",
-    ))
-}
+         of their own. `paceline explain` shows where in a request no statement runs.";
 
 #[cfg(test)]
 mod tests {

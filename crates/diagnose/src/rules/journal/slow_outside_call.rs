@@ -1,6 +1,6 @@
 //! Slow outside call: a route that only reads spends most of its time neither in the database nor in a queue for it.
 
-use paceline_journal::{Journal, RouteSnapshot};
+use paceline_journal::Journal;
 
 use super::outside;
 use crate::finding::{Effort, Finding};
@@ -13,18 +13,16 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn findings(journal: &Journal) -> Vec<Finding> {
-    journal.routes().iter().filter_map(finding).collect()
+    let found = outside::findings(RULE.name, journal, |method| {
+        matches!(method, "GET" | "HEAD")
+    });
+    let with_remedy = |finding: Finding| finding.remedy(Effort::Medium, REMEDY);
+    found.into_iter().map(with_remedy).collect()
 }
 
-fn finding(route: &RouteSnapshot) -> Option<Finding> {
-    let finding = outside::finding(RULE.name, route).filter(|_| outside::only_reads(route))?;
-    Some(finding.remedy(
-        Effort::Medium,
-        "Find out what it waits for: calls to other services (run those that do not depend on each other side by side, cache \
+const REMEDY: &str = "Find out what it waits for: calls to other services (run those that do not depend on each other side by side, cache \
          answers, set a time-out), or CPU (a large answer to build, a hash, a template). `paceline explain` shows where in a \
-         request no statement runs.",
-    ))
-}
+         request no statement runs.";
 
 #[cfg(test)]
 mod tests {
@@ -47,14 +45,28 @@ mod tests {
         let slow = found(10, &Request::get("/report").works_ms(600));
         assert_eq!(slow[0].severity, Severity::High);
         for (count, request) in [
-            (9, Request::get("/a").works_ms(60)),
+            (4, Request::get("/a").works_ms(60)),
             (10, Request::post("/a").works_ms(60)),
+            // As much, but a little between each two statements.
+            (10, Request::get("/a").runs(TEXT, 2).works_ms(20).again(10)),
             (10, Request::get("/a").runs(TEXT, 5).works_ms(30)),
             (10, Request::get("/a").runs(TEXT, 70).works_ms(60)),
             (10, Request::get("/a").runs(TEXT, 600)),
         ] {
             assert_eq!(found(count, &request), [], "{request:?}");
         }
+    }
+
+    #[test]
+    fn it_is_told_after_which_statement() {
+        let request = Request::get("/a").runs(TEXT, 2).works_after_ms(80);
+        let title = &found(10, &request)[0].title;
+        assert!(
+            title.contains("waits 80.0 ms") && title.contains("after `SELECT t`"),
+            "{title}"
+        );
+        let title = &found(10, &Request::get("/a").works_ms(80).runs(TEXT, 2))[0].title;
+        assert!(title.contains("before its first statement"), "{title}");
     }
 
     #[test]
