@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use crate::plan::{Plan, PlanError};
 use crate::snapshot::{Gap, Setting, Snapshot};
@@ -226,15 +226,29 @@ impl Reader<'_> {
         }
         let generic = if has_parameters { ", GENERIC_PLAN" } else { "" };
         let text = format!("EXPLAIN (FORMAT JSON, VERBOSE{generic}) {text}");
-        // As a prepared statement: what is not exactly one is refused.
-        Ok(match self.guarded(&text, &[]).await? {
-            Ok(rows) => rows
-                .first()
-                .and_then(|row| row.try_get::<_, Json>(0).ok())
-                .and_then(|json| Plan::parse(&json.0))
-                .ok_or(PlanError::NotPlanned),
-            Err(refusal) => Err(PlanError::Refused(refusal)),
-        })
+        self.client.batch_execute("SAVEPOINT question").await?;
+        let answer = self.explained(&text).await;
+        let back = "ROLLBACK TO SAVEPOINT question; RELEASE SAVEPOINT question";
+        self.client.batch_execute(back).await?;
+        match answer {
+            Ok(json) => Ok(Plan::parse(&json).ok_or(PlanError::NotPlanned)),
+            Err(error) if error.as_db_error().is_some() => {
+                Ok(Err(PlanError::Refused(told(&error))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is not exactly one statement is refused when it is prepared. A generic plan needs no values, which only a
+    /// simple query can leave out.
+    async fn explained(&self, text: &str) -> Result<String, tokio_postgres::Error> {
+        self.client.prepare(text).await?;
+        let messages = self.client.simple_query(text).await?;
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(rows.collect::<Vec<_>>().join("\n"))
     }
 
     /// What is asked for; nothing, and a gap, when the server refuses.
@@ -334,17 +348,4 @@ fn has_parameters(text: &str) -> bool {
     bytes
         .windows(2)
         .any(|pair| pair[0] == b'$' && pair[1].is_ascii_digit())
-}
-
-/// JSON as text.
-struct Json(String);
-
-impl<'a> tokio_postgres::types::FromSql<'a> for Json {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(std::str::from_utf8(raw)?.to_owned()))
-    }
-
-    fn accepts(kind: &Type) -> bool {
-        *kind == Type::JSON || *kind == Type::TEXT
-    }
 }

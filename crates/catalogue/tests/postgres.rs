@@ -5,7 +5,7 @@ use std::time::Duration;
 use paceline_catalogue::{
     ConstraintKind, Options, PlanError, RelationKind, SessionState, Snapshot, read,
 };
-use paceline_sandbox::PrivatePostgres;
+use paceline_testkit::{PrivatePostgres, options};
 use tokio_postgres::{Client, NoTls};
 
 const SCHEMA: &str = "
@@ -29,7 +29,7 @@ ANALYZE;
 ";
 
 fn server() -> PrivatePostgres {
-    PrivatePostgres::start(paceline_sandbox::Options::default()).expect("a server")
+    PrivatePostgres::start(options()).expect("a server")
 }
 
 async fn connect(server: &PrivatePostgres, user: &str) -> Client {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use paceline_catalogue::{Options, Snapshot, read};
 use paceline_diagnose::{Finding, Material, Report};
-use paceline_sandbox::PrivatePostgres;
+use paceline_testkit::PrivatePostgres;
 use tokio_postgres::{Client, NoTls};
 
 const DAY_S: f64 = 86_400.0;
@@ -13,11 +13,11 @@ const DAY_S: f64 = 86_400.0;
 fn server(settings: &[(&str, &str)]) -> PrivatePostgres {
     let own = [("autovacuum", "off"), ("jit", "off")];
     let settings = own.iter().chain(settings);
-    let options = paceline_sandbox::Options {
+    let options = paceline_testkit::Options {
         settings: settings
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect(),
-        ..paceline_sandbox::Options::default()
+        ..paceline_testkit::options()
     };
     PrivatePostgres::start(options).expect("a server")
 }

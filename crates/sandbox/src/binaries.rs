@@ -109,7 +109,8 @@ impl Binaries {
                     .is_file()
             })
         };
-        if has(&self.folder.join("../lib")) {
+        let usual = ["../lib", "../lib/postgresql"];
+        if usual.iter().any(|lib| has(&self.folder.join(lib))) {
             return true;
         }
         Command::new(self.folder.join("pg_config"))
