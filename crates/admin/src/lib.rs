@@ -32,6 +32,7 @@ use paceline_journal::Journal;
 use paceline_listen::{Control, DrainSignal};
 use paceline_pgproxy::Proxy;
 
+pub use api::rfc3339;
 pub use probe::Peer;
 
 /// What the admin port tells about.

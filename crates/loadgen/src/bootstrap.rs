@@ -27,7 +27,7 @@ const DRAWS: usize = 1000;
 /// With fewer there is no interval.
 const BLOCKS_MIN: usize = 5;
 /// Of 95 % on both sides.
-const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// Draws of blocks: how often each block occurs in each draw.
 pub(crate) struct Draws {
@@ -168,7 +168,7 @@ pub(crate) fn share_estimate(draws: &Draws, counts: &[(u64, u64)]) -> Option<Est
     })
 }
 
-fn wilson(share: f64, whole: f64) -> (f64, f64) {
+pub(crate) fn wilson(share: f64, whole: f64) -> (f64, f64) {
     let z2 = Z * Z;
     let centre = share + z2 / (2.0 * whole);
     let spread = Z * (share * (1.0 - share) / whole + z2 / (4.0 * whole * whole)).sqrt();

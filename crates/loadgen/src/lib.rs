@@ -41,6 +41,7 @@ mod intervals;
 mod live;
 mod plan;
 mod report;
+mod route_intervals;
 mod run;
 mod scenario;
 mod stats;

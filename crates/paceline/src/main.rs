@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod instance;
 mod interrupt;
+mod page;
 mod server;
 mod terminal;
 mod top;

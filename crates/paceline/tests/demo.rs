@@ -20,9 +20,12 @@ const POOL_SIZE: u64 = 10;
 fn the_whole_loop_is_told_as_json() {
     let folder = temporary();
     let mut command = demo(&folder);
-    command.args(["--json", "--seconds", "4", "--jobs", "3000"]);
-    let ended = run_to_end(&mut command, PATIENCE);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let page = elsewhere.path().join("report.html");
+    command.args(["--json", "--seconds", "4", "--jobs", "3000", "--html"]);
+    let ended = run_to_end(command.arg(&page), PATIENCE);
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
+    check_page(&fs::read_to_string(&page).unwrap());
     let told: Value = serde_json::from_str(&ended.stdout).expect("one JSON object and no more");
     let (before, after) = (&told["before"], &told["after"]);
 
@@ -159,6 +162,31 @@ fn without_the_sample_api_it_says_how_to_build_it() {
     );
     assert_eq!(ended.stdout, "");
     nothing_is_left(&folder);
+}
+
+/// The report says what was measured and found, and how. (What it looks like is tested in `crates/report`.)
+fn check_page(page: &str) {
+    for part in [
+        "<h2 id=\"measured-1-h\">Before and after</h2>",
+        "<h3 id=\"measured-1-all-h\">All routes</h3>",
+        "GET /jobs/{id}",
+        "database connections opened",
+        "What is missing for",
+        "GET /jobs executes",
+        "What watching costs",
+        "--seconds 4 --jobs 3000 --html",
+        "seed 20",
+        "answers compared with direct ones: all the same",
+        "What was not measured",
+    ] {
+        assert!(page.contains(part), "{part} is not in:\n{page}");
+    }
+    // A plot for each route and three for the whole at least; each has numbers to read instead.
+    assert!(
+        page.matches("<svg").count() >= 6 && !page.contains("NaN"),
+        "{page}"
+    );
+    assert!(page.len() < 200_000, "{} bytes", page.len());
 }
 
 fn check_numbers(numbers: &Value) {

@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "for tests only")]
 
+mod browser;
 mod ended;
 pub mod http;
 pub mod origin;
@@ -17,6 +18,7 @@ mod raw_pg;
 mod sockets;
 mod wait;
 
+pub use browser::{Browser, View};
 pub use ended::{Ended, run_to_end};
 pub use paceline::{Launch, Paceline, built_binary};
 pub use paceline_sandbox as sandbox;

@@ -11,6 +11,8 @@ mod tables;
 mod tests;
 mod time;
 
+pub use time::rfc3339;
+
 use std::cmp::Reverse;
 use std::str::FromStr as _;
 

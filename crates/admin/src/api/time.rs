@@ -36,7 +36,7 @@ pub(super) fn ms(duration: Duration) -> f64 {
 }
 
 /// `2026-01-31T12:34:56.789Z`.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, second_of_day) = (
         since_epoch.as_secs() / 86_400,

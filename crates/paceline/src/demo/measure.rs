@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use paceline_loadgen::{Arrivals, Fetcher, Load, Plan, Report, Scenario, Target, run};
+use paceline_loadgen::{Arrivals, Estimate, Fetcher, Load, Plan, Report, Scenario, Target, run};
 
 use super::house::House;
 use super::interrupt::Interrupt;
@@ -11,15 +11,15 @@ use super::statistics::Counters;
 
 /// Connections of the closed loop that finds a capacity: enough to keep all cores busy although
 /// some routes wait (for a mail server, for instance), the same before and after.
-const CAPACITY_CONNECTIONS: usize = 16;
+pub(super) const CAPACITY_CONNECTIONS: usize = 16;
 /// The share of the direct capacity at which latencies are compared.
-const LOAD_SHARE: f64 = 0.6;
-const WARMUP: Duration = Duration::from_secs(2);
+pub(super) const LOAD_SHARE: f64 = 0.6;
+pub(super) const WARMUP: Duration = Duration::from_secs(2);
 const IN_FLIGHT_MAX: usize = 256;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of each route when it is asked alone.
 const PROBES: u32 = 5;
-const SEED: u64 = 20;
+pub(super) const SEED: u64 = 20;
 
 /// How each load is made.
 pub(super) struct Loads {
@@ -33,9 +33,21 @@ pub(super) struct Measured {
     pub(super) database: Counters,
 }
 
+/// Requests per second that can be answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Capacity {
+    pub(super) rps: f64,
+    /// Where that lies with 95 % confidence, if the load lasted long enough to tell.
+    pub(super) interval: Option<Estimate>,
+}
+
 impl Loads {
     /// Requests per second that the target can answer, by a short closed loop.
-    pub(super) fn capacity(&self, target: &Target, interrupt: &Interrupt) -> anyhow::Result<f64> {
+    pub(super) fn capacity(
+        &self,
+        target: &Target,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Capacity> {
         let load = Load::Closed {
             connections: CAPACITY_CONNECTIONS,
         };
@@ -46,7 +58,10 @@ impl Loads {
         if report.total.requests_per_s <= 0.0 {
             bail!("the sample API answered nothing:\n{report}");
         }
-        Ok(report.total.requests_per_s)
+        Ok(Capacity {
+            rps: report.total.requests_per_s,
+            interval: report.intervals.requests_per_s,
+        })
     }
 
     /// The rate of the open loop.

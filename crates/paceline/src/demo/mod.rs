@@ -6,6 +6,7 @@ mod house;
 mod interrupt;
 mod jobboard;
 mod measure;
+mod page;
 mod progress;
 mod statistics;
 mod story;
@@ -35,6 +36,10 @@ pub(crate) struct Args {
     /// Print the result as one JSON object on stdout.
     #[arg(long)]
     json: bool,
+
+    /// Write the result as one HTML page, which needs no network.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// Leave everything running at the end, print the addresses, and wait for Ctrl-C.
     #[arg(long)]

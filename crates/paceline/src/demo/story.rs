@@ -12,16 +12,21 @@ use super::findings;
 use super::house::{Api, House, Mode, POOL_SIZE, Paceline};
 use super::interrupt::Interrupt;
 use super::jobboard;
-use super::measure::{Loads, Measured};
+use super::measure::{Capacity, Loads, Measured};
+use super::page;
 use super::progress::Progress;
 use super::summary::{Answers, Side, Summary, routes};
 use super::text;
 use super::verdict::verdict;
 use crate::commands::GATE_FAILED;
+use crate::page::{check_writable, save};
 use crate::terminal;
 
 /// Tells the whole story. When this returns, whatever it started has been ended.
 pub(super) fn tell(args: &Args, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &args.html {
+        check_writable(file)?;
+    }
     let mut progress = Progress::new();
     progress.step(&format!(
         "start a private Postgres, and fill it with {} jobs",
@@ -45,11 +50,15 @@ pub(super) fn tell(args: &Args, interrupt: &Interrupt) -> anyhow::Result<ExitCod
     let after = scene.fix(before.rate, &mut progress)?;
     let stage = scene.prove(&mut progress)?;
 
-    let summary = summarise(before, observed, findings, after, stage.capacity_rps);
+    let (summary, report) = summarise(before, observed, findings, after, stage.capacity, &loads);
     if args.json {
         terminal::say(&format!("{}\n", serde_json::to_string_pretty(&summary)?))?;
     } else {
         terminal::say(&text::whole(&summary, terminal::stdout_has_colours()))?;
+    }
+    if let Some(file) = &args.html {
+        save(&report, file)?;
+        terminal::complain(&format!("the report is in {}", file.display()));
     }
     if !summary.has_known_finding() {
         let route = jobboard::ROUTE_N_PLUS_ONE;
@@ -77,7 +86,7 @@ struct Scene<'a> {
 
 struct Before {
     rate: f64,
-    capacity_rps: f64,
+    capacity: Capacity,
     measured: Measured,
     statements: Vec<f64>,
 }
@@ -98,7 +107,7 @@ struct After {
 struct Stage {
     api: Api,
     paceline: Paceline,
-    capacity_rps: f64,
+    capacity: Capacity,
 }
 
 impl Scene<'_> {
@@ -107,13 +116,13 @@ impl Scene<'_> {
         progress.step("start the sample API, an ordinary naive backend");
         let url = self.house.database_url();
         self.house.statistics.renew()?;
-        let capacity_rps = {
+        let capacity = {
             let api = self.house.start_api(&url)?;
             progress.note(&format!("the API at {}", api.target));
             self.loads.capacity(&api.target, self.interrupt)?
         };
-        let rate = Loads::rate(capacity_rps);
-        progress.note(&format!("it can answer {capacity_rps:.0} requests/s"));
+        let rate = Loads::rate(capacity.rps);
+        progress.note(&format!("it can answer {:.0} requests/s", capacity.rps));
 
         progress.step(&format!(
             "measure: {rate:.0} requests/s, 60 % of that, straight to the API"
@@ -125,7 +134,7 @@ impl Scene<'_> {
         let statements = self.loads.probe(&api.target, self.house, self.interrupt)?;
         Ok(Before {
             rate,
-            capacity_rps,
+            capacity,
             measured,
             statements,
         })
@@ -189,12 +198,12 @@ impl Scene<'_> {
         progress.step("prove: the capacity through Paceline");
         self.house.statistics.renew()?;
         let (api, paceline) = self.house.start_through(Mode::Fix)?;
-        let capacity_rps = self.loads.capacity(&paceline.http, self.interrupt)?;
-        progress.note(&format!("{capacity_rps:.0} requests/s"));
+        let capacity = self.loads.capacity(&paceline.http, self.interrupt)?;
+        progress.note(&format!("{:.0} requests/s", capacity.rps));
         Ok(Stage {
             api,
             paceline,
-            capacity_rps,
+            capacity,
         })
     }
 
@@ -254,8 +263,9 @@ fn summarise(
     observed: Observed,
     findings: Vec<Finding>,
     after: After,
-    capacity_after_rps: f64,
-) -> Summary {
+    capacity_after: Capacity,
+    loads: &Loads,
+) -> (Summary, paceline_report::Report) {
     let mut summary = Summary {
         rate: before.rate,
         routes: routes(
@@ -269,10 +279,18 @@ fn summarise(
         answers: Answers::from(after.comparison),
         verdict: String::new(),
     };
-    summary.before.capacity_rps = Some(before.capacity_rps);
-    summary.after.capacity_rps = Some(capacity_after_rps);
+    summary.before.capacity_rps = Some(before.capacity.rps);
+    summary.after.capacity_rps = Some(capacity_after.rps);
     summary.verdict = verdict(&summary);
-    summary
+    let loads = page::Loads {
+        before: &before.measured,
+        observe: &observed.measured,
+        after: &after.measured,
+        capacities: [before.capacity.interval, capacity_after.interval],
+        measured: loads.measured,
+    };
+    let report = page::report(&summary, &loads);
+    (summary, report)
 }
 
 fn keep(house: &House<'_>, stage: &Stage, interrupt: &Interrupt) {

@@ -12,7 +12,7 @@ const BOLD: &str = "\x1b[1m";
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 /// A delay of the load generator from which on it is worth a warning.
-const LAG_MS_MAX: f64 = 20.0;
+pub(super) const LAG_MS_MAX: f64 = 20.0;
 const DIFFERENCES_SHOWN_MAX: usize = 10;
 
 /// Findings, tables and the verdict.

@@ -110,6 +110,9 @@ pub(crate) struct Args {
     /// Print the report as one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// Write the report as one HTML page, which needs no network
+    #[arg(long, value_name = "FILE", conflicts_with = "find_capacity")]
+    pub(super) html: Option<PathBuf>,
     /// Do not show on the terminal how it goes
     #[arg(long, short)]
     pub(super) quiet: bool,

@@ -14,11 +14,15 @@ use view::View;
 
 use super::GATE_FAILED;
 use crate::interrupt;
+use crate::page;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut plan = args.plan()?;
     for threshold in &args.threshold {
         threshold.check(&plan.scenario)?;
+    }
+    if let Some(file) = &args.html {
+        page::check_writable(file)?;
     }
     let cancel = Cancel::new();
     let on_interrupt = cancel.clone();
@@ -59,6 +63,11 @@ fn measure(
         thresholds: &thresholds,
     };
     outcome.print(args.json)?;
+    if let Some(file) = &args.html {
+        let target = plan.target.to_string();
+        let page = page::of_load(&target, &report, &outcome.grade, &thresholds);
+        page::save(&page::signed(page), file)?;
+    }
     if report.total.requests == 0 && !report.cancelled {
         bail!("No request was due within the measured time; measure longer or at a higher rate.");
     }
@@ -90,6 +99,9 @@ fn versus(
     let comparison = compare(plan, &other, cancel)?;
     drop(view);
     print(&comparison, args.json)?;
+    if let Some(file) = &args.html {
+        page::save(&page::signed(page::of_comparison(&comparison)), file)?;
+    }
     let total = &comparison.total;
     for (numbers, target) in [(&total.a, &plan.target), (&total.b, &other)] {
         if numbers.requests > 0 && numbers.error_rate == 1.0 {
