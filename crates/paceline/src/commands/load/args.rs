@@ -37,7 +37,8 @@ nothing. The same rate again holds it, 0s@RATE jumps. Ramp up, soak, ramp down:
 
 Which of two is faster, and how certainly; what one can carry:
   paceline load --url http://127.0.0.1:8080/jobs --versus http://127.0.0.1:3000
-  paceline load --url http://127.0.0.1:8080/jobs --find-capacity --slo 'p95<200ms'
+  paceline load --url http://127.0.0.1:8080/jobs --find-capacity \\
+      --slo 'p95<200ms'
 
 Metrics of thresholds: p95 (any percentile) avg min max error_rate
 requests_per_s requests errors dropped; or as k6 spells it:
