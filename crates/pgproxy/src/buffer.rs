@@ -133,7 +133,7 @@ impl Inbox {
     pub(crate) fn shrink(&mut self) {
         if self.is_empty()
             && let Some(incoming) = &self.0
-            && incoming.memory.len() > BULK_BYTES
+            && (incoming.memory.len() > BULK_BYTES || incoming.held.is_some())
         {
             self.0 = None;
         }

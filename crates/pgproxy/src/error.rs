@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// The longest text that is accepted could never be passed on.
     #[error(
-        "statement_memory_max must be at least {least} bytes, twice statement_bytes_max: a text is kept as it comes and as it is passed on"
+        "statement_memory_max must be at least {least} bytes, three times statement_bytes_max: a text is held as it comes, as it is passed on, and as it is prepared"
     )]
     StatementMemory {
         /// What it must be at least.

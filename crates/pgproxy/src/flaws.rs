@@ -74,8 +74,8 @@ impl Config {
         ];
         match numbers.into_iter().find(|(_, number)| *number == 0) {
             Some((setting, _)) => Err(Error::Zero { setting }),
-            None if self.statement_memory_max / 2 < self.statement_bytes_max => {
-                let least = self.statement_bytes_max.saturating_mul(2);
+            None if self.statement_memory_max / 3 < self.statement_bytes_max => {
+                let least = self.statement_bytes_max.saturating_mul(3);
                 Err(Error::StatementMemory { least })
             }
             None => Ok(()),

@@ -46,6 +46,9 @@ impl Room {
     /// Makes what is held this large. Says whether there is room for it.
     pub(crate) fn grow(self: &Arc<Self>, held: &mut Option<Held>, bytes: usize) -> bool {
         let more = bytes.saturating_sub(held.as_ref().map_or(0, |held| held.bytes));
+        if more == 0 {
+            return true;
+        }
         let taken = self.held.fetch_update(Relaxed, Relaxed, |held| {
             held.checked_add(more).filter(|sum| *sum <= self.max)
         });
@@ -87,6 +90,7 @@ mod tests {
         assert!(!room.grow(&mut one, 61));
         let forced = room.hold(5);
         assert_eq!(room.held(), 105);
+        assert!(room.grow(&mut one, 60), "it has that already");
         drop((one, other, forced));
         assert_eq!(room.held(), 0);
     }

@@ -15,6 +15,8 @@ const ELEMENTS_KEPT: usize = 128;
 const STRING_BYTES_MAX: usize = 1024;
 /// Stands for a longer string.
 const STRING: &str = "'…'";
+/// The same, where it is taken for a name.
+pub(crate) const STRING_NAME: &str = "…";
 
 /// The text in short. `None`: it stays too long, or is no SQL at all.
 pub(crate) fn condense(text: &str) -> Option<String> {
@@ -85,6 +87,9 @@ fn behind_element<'t>(lexer: &Lexer<'t>) -> Result<Option<Lexer<'t>>, Broken> {
         TokenKind::Open => is_tuple(&mut ahead)?,
         _ => is_constant(first, &mut ahead)?,
     };
+    if is_constant {
+        skip_casts(&mut ahead)?;
+    }
     let end = ahead.clone();
     let is_whole = next(&mut ahead)?.is_none_or(|token| {
         use TokenKind::{Close, CloseBracket, Comma, Semicolon};
@@ -102,6 +107,7 @@ fn is_tuple(ahead: &mut Lexer<'_>) -> Result<bool, Broken> {
         if !is_constant(token, ahead)? {
             return Ok(false);
         }
+        skip_casts(ahead)?;
         match next(ahead)?.map(|token| token.kind) {
             Some(TokenKind::Comma) => {}
             Some(TokenKind::Close) => return Ok(true),
@@ -123,6 +129,20 @@ fn is_constant(token: Token, ahead: &mut Lexer<'_>) -> Result<bool, Broken> {
         TokenKind::Param => true,
         kind => kind.is_literal(),
     })
+}
+
+/// Behind a constant: moves past `::type`.
+fn skip_casts(ahead: &mut Lexer<'_>) -> Result<(), Broken> {
+    loop {
+        let mut cast = ahead.clone();
+        let is_cast = next(&mut cast)?.is_some_and(|token| token.kind == TokenKind::Cast);
+        let is_type =
+            is_cast && next(&mut cast)?.is_some_and(|token| token.kind == TokenKind::Word);
+        if !is_type {
+            return Ok(());
+        }
+        *ahead = cast;
+    }
 }
 
 fn next(lexer: &mut Lexer<'_>) -> Result<Option<Token>, Broken> {
@@ -154,7 +174,15 @@ mod tests {
             ("SELECT a IN (", "f ( 1 )", ")", false),
             ("SELECT a IN (", "b", ")", false),
             ("SELECT", "'x' AS a", "", false),
-            ("SELECT a IN (", "'x' :: date", ")", false),
+            ("SELECT a IN (", "'x' :: date", ")", true),
+            (
+                "INSERT INTO t VALUES",
+                "( $1 :: int :: text , 'a' :: date )",
+                "",
+                true,
+            ),
+            ("SELECT a IN (", "'x' :: varchar ( 3 )", ")", false),
+            ("SELECT a IN (", "'x' :: s . t", ")", false),
             ("INSERT INTO t VALUES", "( 1 , ( SELECT 2 ) )", ";", false),
             ("INSERT INTO t VALUES", "( 1 , now ( ) )", ";", false),
         ] {

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
 
-use crate::condense::condense;
+use crate::condense::{STRING_NAME, condense};
 use crate::reduce::{Exact, Guess, Irreducible, Recording, Reducer, hash_literal, hash_literals};
+use crate::session::SettingName;
 use crate::shape::Shape;
 use crate::shapes::Shapes;
 use crate::templates::Templates;
@@ -165,7 +166,10 @@ impl Statements {
             }
             None => text,
         };
-        let facts = tree::read(text, &self.limits.trusted_functions);
+        let mut facts = tree::read(text, &self.limits.trusted_functions);
+        if short.is_some() && has_lost_a_name(&facts) {
+            facts = Facts::unknown(text);
+        }
         let mut recording = Recording::default();
         let mut reducer = Reducer::default();
         let bytes_max = self.limits.text_bytes_max;
@@ -203,6 +207,13 @@ impl Statements {
             self.texts.insert(text.as_bytes().into(), statement.clone());
         }
     }
+}
+
+/// Whether a long string was left out that is the name of a setting.
+fn has_lost_a_name(facts: &Facts) -> bool {
+    let changes = facts.session.facts().into_iter();
+    let mut changes = changes.flat_map(|facts| &facts.settings);
+    changes.any(|change| matches!(&change.name, SettingName::Named(name) if **name == *STRING_NAME))
 }
 
 /// What an entry weighs in bytes, more or less: the key, the shape that it may be the last to hold, the cache's own nodes.

@@ -96,12 +96,17 @@ impl StatementTable {
     /// Whether there is no memory for another text of so many bytes, whatever is forgotten.
     pub(crate) fn is_out_of_room(&self, bytes: usize) -> bool {
         if self.room.lacks(bytes) {
-            for shard in &self.shards {
-                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                shard.forget_unused();
-            }
+            self.forget_unused();
         }
         self.room.lacks(bytes)
+    }
+
+    /// Forgets the texts that no client holds.
+    pub(crate) fn forget_unused(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.forget_unused();
+        }
     }
 
     /// The statement, if any client has prepared it.

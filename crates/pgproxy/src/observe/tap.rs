@@ -157,7 +157,8 @@ impl Tap {
 
     fn overlook(&mut self, header: Header) {
         self.client.stream(header, 0);
-        self.is_lost = true;
+        // Nor can the answers be told apart that come before its own.
+        self.lose();
     }
 
     /// Reads what the server has sent; gives how much of it may pass.

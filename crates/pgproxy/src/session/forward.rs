@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paceline_pgwire::backend::{ReadyForQuery, TransactionStatus};
 use paceline_pgwire::frontend::{Bind, Execute, FLUSH, Parse, Query, SYNC};
 use paceline_pgwire::{Message, Piece, Wire};
-use paceline_sql::{Kind, SessionEffect, SessionState, Shape, TransactionControl};
+use paceline_sql::{Kind, SessionEffect, SessionState, Shape, ShapeId, TransactionControl};
 
 use super::account::{Note, Undo};
 use super::expect::{Asked, Fate};
@@ -386,8 +386,12 @@ impl Session {
 /// Whether what comes behind it may belong to a transaction that it begins.
 pub(super) fn may_begin(shape: &Shape) -> bool {
     match shape.kind {
-        // What the parser refuses may be anything.
-        Kind::Unknown => shape.transaction.is_some() || *shape.summary == *"UNKNOWN",
+        // What the parser refuses, or is not given for its length, may be anything.
+        Kind::Unknown => {
+            shape.transaction.is_some()
+                || *shape.summary == *"UNKNOWN"
+                || shape.id == ShapeId::OTHER
+        }
         Kind::Several => shape.transaction.is_some(),
         _ => shape.transaction == Some(TransactionControl::Begin),
     }

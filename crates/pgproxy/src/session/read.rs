@@ -99,6 +99,8 @@ impl Session {
         // While the server skips, so do we. It would end at Terminate too.
         if self.skips() && !matches!(piece.tag(), b'S' | b'X') {
             self.body_to = BodyTo::Nowhere;
+            // What was found out about a text that is dropped says nothing about the next one.
+            self.take_learnt();
             self.heed_skipped(&piece)?;
             return Ok(None);
         }

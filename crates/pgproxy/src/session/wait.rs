@@ -154,7 +154,10 @@ impl Session {
             .unwrap_or(0);
         let (spares, proxy) = (&self.worker.spares, &self.worker.proxy);
         if wanted > BULK_BYTES && !client.inbox.finds_room(wanted, &proxy.room) {
-            return Poll::Ready(Event::NoRoom);
+            proxy.statements.forget_unused();
+            if !client.inbox.finds_room(wanted, &proxy.room) {
+                return Poll::Ready(Event::NoRoom);
+            }
         }
         client
             .inbox

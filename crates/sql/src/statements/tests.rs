@@ -308,3 +308,16 @@ fn workers_share_what_they_learn() {
         .collect();
     assert_eq!(ids.len(), 50);
 }
+
+#[test]
+fn a_setting_named_by_a_string_that_is_cut_may_be_any() {
+    let statements = table();
+    let padding = "x".repeat(Statements::INLINE_BYTES_MAX);
+    // Pieces of a string on lines of their own are one string.
+    let name = format!("'search_path'{}''", "\n".repeat(2_000));
+    for (name, is_known) in [("'search_path'", true), (&*name, false)] {
+        let text = format!("SELECT set_config({name}, 'evil', false), '{padding}'");
+        let shape = statements.learn(&text).shape;
+        assert_eq!(shape.session.is_unknown(), !is_known, "{}", name.len());
+    }
+}

@@ -78,7 +78,7 @@ fn finding(all: usize, own: usize, connections: usize, wait_ms: f64) -> Finding 
         .remedy(
             Effort::Small,
             "Let the application keep a pool and give connections back to it (`max_idle`, `pool_size`; not NullPool or \
-             a connect per handler). Without a change to it: point it at Paceline in fix mode, where connecting costs no \
+             a connect per handler). Behind Paceline in fix mode such a connect costs no \
              new session at the server.",
         )
         .gain(Gain::text(

@@ -67,14 +67,16 @@ fn finding(rule: &str, route: String, mut gaps: Vec<Gap>) -> Option<Finding> {
     } else {
         Severity::Medium
     };
-    let place = match mostly_after(&gaps) {
-        Some(statement) => format!("after `{statement}`"),
-        None => "before its first statement".to_owned(),
+    let gap = figure(gap_ms);
+    let title = match mostly_after(&gaps) {
+        Some(statement) => format!(
+            "{route} waits {gap} ms for something that is not the database, after `{statement}`."
+        ),
+        // A connect, a pool of the application's own, or a body that comes slowly.
+        None => format!(
+            "{route} takes {gap} ms before its first statement: for a call, or for a connection of its own."
+        ),
     };
-    let title = format!(
-        "{route} waits {} ms for something that is not the database, {place}.",
-        figure(gap_ms)
-    );
     let seen = format!(
         "the longest time without a statement in half of {} recent requests, {:.0} % of the time to the first byte",
         count(gaps.len() as u64),

@@ -24,8 +24,9 @@ fn findings(journal: &Journal) -> Vec<Finding> {
 }
 
 fn finding(route: &RouteSnapshot) -> Option<Finding> {
-    let requests = route.latency.count();
-    let quantile = |at: f64| Some(route.latency.quantile(at)?.as_secs_f64() * 1_000.0);
+    // To the first byte: a stream or a download ends when its client likes.
+    let requests = route.first_byte.count();
+    let quantile = |at: f64| Some(route.first_byte.quantile(at)?.as_secs_f64() * 1_000.0);
     let (p50, p95, p99) = (quantile(0.5)?, quantile(0.95)?, quantile(0.99)?);
     if requests < REQUESTS_MIN || p95 <= P95_MS_MAX {
         return None;

@@ -28,7 +28,7 @@ fn finding(snapshot: &ShapeSnapshot) -> Option<Finding> {
     let (shape, executions) = (&snapshot.shape, snapshot.executions);
     let rows = snapshot.rows as f64 / executions.max(1) as f64;
     let is_meant =
-        shape.kind == Kind::Select && is_the_applications(shape) && !has_limit(&shape.text);
+        shape.kind == Kind::Select && is_the_applications(shape) && !is_bounded(&shape.text);
     if executions < EXECUTIONS_MIN || rows < ROWS_MIN || !is_meant {
         return None;
     }
@@ -68,8 +68,12 @@ fn finding(snapshot: &ShapeSnapshot) -> Option<Finding> {
     )
 }
 
-/// Whether the text bounds its result anywhere: in a subquery counts as well, for what it brings may be all there is.
-fn has_limit(text: &str) -> bool {
+/// Whether the text bounds its result anywhere: in a subquery counts as well, for what it brings may be all there is. So does a list
+/// of keys: whoever asks for five hundred rows by their keys wants them.
+fn is_bounded(text: &str) -> bool {
+    if text.contains("ANY ($") || text.contains(" IN ($") {
+        return true;
+    }
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.any(|word| word.eq_ignore_ascii_case("LIMIT") || word.eq_ignore_ascii_case("FETCH"))
 }
@@ -96,6 +100,8 @@ mod tests {
             (text, 500, 2),
             ("SELECT a, b FROM t WHERE a > $1 LIMIT $2", 500, 3),
             ("SELECT a FROM t FETCH FIRST $1 ROWS ONLY", 500, 3),
+            ("SELECT a FROM t WHERE id = ANY($1)", 500, 3),
+            ("SELECT a FROM t WHERE id IN (1, 2)", 500, 3),
             ("UPDATE t SET a = $1", 500, 3),
             ("SELECT typname FROM pg_catalog.pg_type", 500, 3),
         ] {

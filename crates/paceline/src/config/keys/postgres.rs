@@ -198,9 +198,9 @@ pub(super) const KEYS: &[Key] = &[
         "postgres.statement_memory_max",
         Field::Size(
             |draft| &mut draft.postgres.statement_memory_max,
-            2048..=1 << 40,
+            3072..=1 << 40,
         ),
-        "What large statement texts under way (above 128 KiB) and prepared texts may take in memory, over all clients. A text under way counts twice: as it comes, and as it is passed on. At least twice statement_bytes_max.",
+        "What large statement texts under way (above 128 KiB) and prepared texts may take in memory, over all clients. A text under way counts twice: as it comes, and as it is passed on. At least three times statement_bytes_max.",
     ),
     key(
         "postgres.forward_trace_comment",
