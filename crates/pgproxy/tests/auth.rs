@@ -394,10 +394,28 @@ fn hashing_holds_up_nobody_else() {
     config.client_auth.method = AuthMethod::Password;
     rig.proxy.reload(config).unwrap();
 
+    // On a busy machine most tries may have bad luck; with hashing on the worker, every one waits for whole logins.
+    let mut shown = String::new();
+    for _ in 0..5 {
+        let times = times_beside_logins(&rig, &mut bystander);
+        let (count, almost_longest) = (times.len(), times[times.len() * 9 / 10]);
+        if count > 20 && almost_longest < one_login / 4 {
+            return;
+        }
+        let _ = writeln!(
+            shown,
+            "{count} queries, 90 % within {almost_longest:?}; a login takes {one_login:?}"
+        );
+    }
+    panic!("{shown}");
+}
+
+/// How long a client's queries take while four others log in, sorted.
+fn times_beside_logins(rig: &Rig, bystander: &mut RawPg) -> Vec<Duration> {
     let is_done = AtomicBool::new(false);
-    let longest = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let logins: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| assert_out(&rig, "slow", "pw", TLS, FAILED)))
+            .map(|_| scope.spawn(|| assert_out(rig, "slow", "pw", TLS, FAILED)))
             .collect();
         let watch = scope.spawn(|| {
             let mut times = Vec::new();
@@ -412,15 +430,5 @@ fn hashing_holds_up_nobody_else() {
         logins.into_iter().for_each(|login| login.join().unwrap());
         is_done.store(true, Ordering::Relaxed);
         watch.join().unwrap()
-    });
-    // On a busy machine some may have had bad luck; with hashing on the worker, there would be a few only, and most would wait for
-    // whole logins.
-    let (count, almost_longest) = (longest.len(), longest[longest.len() * 9 / 10]);
-    let mut shown = String::new();
-    write!(
-        shown,
-        "{count} queries, 90 % within {almost_longest:?}; a login takes {one_login:?}"
-    )
-    .unwrap();
-    assert!(count > 20 && almost_longest < one_login / 4, "{shown}");
+    })
 }
