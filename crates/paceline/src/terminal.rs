@@ -15,6 +15,15 @@ pub(crate) fn columns() -> usize {
     said.and_then(|said| said.parse().ok()).unwrap_or(100)
 }
 
+/// About three significant digits.
+pub(crate) fn figure(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
 /// Writes one line to stderr, with the program's name before it. When even that fails there is nobody to tell.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "paceline: {line}");

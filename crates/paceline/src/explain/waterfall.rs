@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::request::{Request, Statement};
 use super::split::Split;
+use crate::terminal::figure;
 
 /// Columns for names.
 const NAME_COLUMNS: usize = 30;
@@ -268,15 +269,6 @@ impl Bars {
         }
         let share = (at / self.length).clamp(0.0, 1.0);
         (share * self.columns as f64).round() as usize
-    }
-}
-
-/// About three significant digits.
-fn figure(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
     }
 }
 

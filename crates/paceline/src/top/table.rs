@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::model::{Line, Model, View};
 use super::snapshot::Pool;
+use crate::terminal;
 
 /// A column: its title and how wide its cells are. The first one takes what is left.
 pub(super) struct Column {
@@ -104,13 +105,11 @@ fn pool_cells(pool: &Pool) -> Vec<String> {
     ]
 }
 
-/// About three significant digits; nothing at all is a dash.
+/// Nothing at all is a dash.
 fn figure(value: f64) -> String {
     match value {
         0.0 => "-".to_owned(),
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
+        value => terminal::figure(value),
     }
 }
 

@@ -1,16 +1,18 @@
 //! `paceline diagnose`: the findings of a running instance, and those of a database.
 
 mod database;
-mod instance;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use paceline_diagnose::{Severity, Suppression, render_html, render_markdown, render_report};
+use paceline_diagnose::{
+    Report, Severity, Suppression, render_html, render_markdown, render_report,
+};
 
 use super::GATE_FAILED;
 use crate::config::{self, Origin, Problem};
+use crate::instance::{Instance, URL_DEFAULT};
 use crate::terminal;
 
 const AFTER_HELP: &str = "\
@@ -34,8 +36,6 @@ time comes first. What [[diagnose.suppress]] in the configuration names is
 counted and listed with its reason instead.
 Exit codes: 0 fine, 1 a finding reaches --fail-on, 2 could not look.";
 
-/// Where a running instance is when nobody says.
-const URL_DEFAULT: &str = "http://127.0.0.1:9090";
 /// Columns of the text.
 const WIDTH: usize = 100;
 
@@ -87,9 +87,9 @@ enum Format {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let suppressions = suppressions(args.config.clone())?;
     let report = match (args.url.as_deref(), args.database.as_deref()) {
-        (Some(url), Some(database)) => instance::fetch(url)?.with(database::look(database)?),
+        (Some(url), Some(database)) => fetch(url)?.with(database::look(database)?),
         (None, Some(database)) => database::look(database)?,
-        (url, None) => instance::fetch(url.unwrap_or(URL_DEFAULT))?,
+        (url, None) => fetch(url.unwrap_or(URL_DEFAULT))?,
     };
     let report = report.without(&suppressions);
     let format = if args.json { Format::Json } else { args.format };
@@ -105,6 +105,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// What a running instance has found.
+fn fetch(url: &str) -> anyhow::Result<Report> {
+    Instance::at(url)?.get("/api/v1/findings")
 }
 
 /// What the configuration suppresses. What is wrong elsewhere in it is not our business.
