@@ -107,7 +107,8 @@ impl Inbox {
         let Some(incoming) = &mut self.0 else {
             return true;
         };
-        let goal = incoming.goal(wanted);
+        let goal = incoming.growth(wanted);
+        let goal = goal.unwrap_or(incoming.memory.len());
         goal <= OWN_BYTES || room.grow(&mut incoming.held, 2 * goal)
     }
 
@@ -158,28 +159,25 @@ impl Inbox {
 }
 
 impl Incoming {
-    /// How large the memory is to be for a message of `wanted` bytes in all. A length is only a promise: memory grows with what
-    /// has come, never by more than doubling.
-    fn goal(&self, wanted: usize) -> usize {
+    /// How large the memory is to become for a message of `wanted` bytes in all; `None` while it is large enough. A length is
+    /// only a promise: memory grows with what has come, never by more than doubling.
+    fn growth(&self, wanted: usize) -> Option<usize> {
         let len = self.end - self.start;
         let has_room = self.end < self.memory.len()
             && (wanted <= len || self.start + wanted <= self.memory.len());
         if has_room {
-            return self.memory.len();
+            return None;
         }
         let least = wanted.max(len + 1);
         let goal = least.min((len * 2).max(BULK_BYTES)).max(BASE_BYTES);
-        goal.max(self.memory.len())
+        Some(goal.max(self.memory.len()))
     }
 
     fn make_room(&mut self, wanted: usize) {
-        let len = self.end - self.start;
-        if self.end < self.memory.len()
-            && (wanted <= len || self.start + wanted <= self.memory.len())
-        {
+        let Some(goal) = self.growth(wanted) else {
             return;
-        }
-        let goal = self.goal(wanted);
+        };
+        let len = self.end - self.start;
         self.memory.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, len);
         if self.memory.len() < goal {

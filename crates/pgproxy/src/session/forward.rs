@@ -400,3 +400,27 @@ pub(super) fn may_begin(shape: &Shape) -> bool {
 pub(super) fn malformed(error: paceline_pgwire::Error) -> End {
     End::Told(Refusal::client_protocol(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use paceline_sql::{Limits, Statements};
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_read_may_begin_a_transaction() {
+        let long = format!("BEGIN; SELECT {}1", "a, ".repeat(40_000));
+        let statements = Statements::new(Limits::default());
+        for (text, expected) in [
+            ("BEGIN", true),
+            ("SELECT 1", false),
+            ("COMMIT", false),
+            ("DO $$BEGIN END$$", false),
+            ("FROBNICATE", true),
+            (&*long, true),
+        ] {
+            let shape = statements.learn(text).shape;
+            assert_eq!(may_begin(&shape), expected, "{:.20}", text);
+        }
+    }
+}
