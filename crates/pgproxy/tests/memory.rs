@@ -131,6 +131,32 @@ fn in_a_long_transaction_a_large_text_is_not_kept() {
 }
 
 #[test]
+fn what_was_found_out_about_a_text_that_was_dropped_is_not_taken_for_the_next_one() {
+    let rig = rig();
+    let mut client = rig.client();
+    let fails = [
+        frame::parse("named", "SELECT 1", &[]),
+        frame::sync(),
+        frame::parse("", "SELECT 1/0", &[]),
+        frame::bind("", "", &[]),
+        frame::execute("", 0),
+    ];
+    client.send(&fails.concat());
+    // It is read elsewhere, waits until that name is sure, and by then what is before it has failed.
+    let dropped = format!("SELECT 'dropped'{}", " + 1".repeat(10_000));
+    client.send(&[frame::parse("late", &dropped, &[]), frame::sync()].concat());
+    client.read_until_ready();
+    assert_eq!(sqlstates(&client.read_until_ready()), ["22012"]);
+    assert_eq!(client.value("SELECT 'the next one'"), "the next one");
+    let shapes = rig.journal.shapes();
+    let executions = |text: &str| {
+        let found = shapes.iter().filter(|shape| *shape.shape.text == *text);
+        found.map(|shape| shape.executions).sum::<u64>()
+    };
+    assert_eq!(executions("SELECT $1"), 1, "{shapes:?}");
+}
+
+#[test]
 fn prepared_texts_are_bounded_over_all_clients() {
     let rig = rig();
     let mut clients: Vec<_> = (0..8).map(|_| rig.client()).collect();
