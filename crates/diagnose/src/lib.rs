@@ -8,7 +8,7 @@
 //! use paceline_journal::{Config, Journal};
 //!
 //! let journal = Journal::new(Config::default());
-//! let report = Report::of(&Material { journal: Some(&journal), database: None });
+//! let report = Report::of(&Material { journal: Some(&journal), ..Material::default() });
 //! assert!(report.findings.is_empty());
 //! println!("{}", render_report(&report, 100));
 //! ```

@@ -86,8 +86,8 @@ fn later(mut snapshot: Snapshot, seconds: f64) -> Snapshot {
 
 fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let material = Material {
-        journal: None,
         database: Some(snapshot),
+        ..Material::default()
     };
     Report::of(&material).findings
 }

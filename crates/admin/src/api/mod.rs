@@ -75,7 +75,7 @@ pub(crate) fn slow(admin: &Admin) -> Answer {
 pub(crate) fn findings(admin: &Admin) -> Answer {
     let material = Material {
         journal: Some(&admin.parts.journal),
-        database: None,
+        ..Material::default()
     };
     ok(&Report::of(&material).without(&admin.parts.suppressions))
 }

@@ -137,8 +137,8 @@ pub(super) fn counted(relation: &mut Relation) -> &mut TableStatistics {
 /// What the rule finds.
 pub(super) fn look(rule: &Rule, snapshot: &Snapshot) -> Vec<Finding> {
     let material = Material {
-        journal: None,
         database: Some(snapshot),
+        ..Material::default()
     };
     let findings = Report::of(&material).findings.into_iter();
     findings.filter(|one| one.rule == rule.name).collect()

@@ -103,7 +103,7 @@ impl Scene {
     fn findings(&self) -> Vec<Finding> {
         let material = Material {
             journal: Some(&self.journal),
-            database: None,
+            ..Material::default()
         };
         Report::of(&material).findings
     }

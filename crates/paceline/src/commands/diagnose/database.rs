@@ -31,8 +31,8 @@ pub(super) fn look(url: &str) -> anyhow::Result<Report> {
         bail!("{url} was not read within {} s", TIME_MAX.as_secs());
     };
     Ok(Report::of(&Material {
-        journal: None,
         database: Some(&snapshot?),
+        ..Material::default()
     }))
 }
 
