@@ -24,9 +24,9 @@ pub(crate) enum TokenKind {
     Bits,
     /// `X'…'`.
     Hex,
-    /// A decimal integer of at most nine digits: surely what the grammar calls `ICONST`.
+    /// An integer below 2^31, what the grammar calls `ICONST`.
     Integer,
-    /// Every other number.
+    /// Every other number, `FCONST`.
     Number,
     /// `$1`.
     Param,
@@ -301,21 +301,24 @@ impl<'a> Lexer<'a> {
     fn number(&mut self) -> Result<TokenKind, Broken> {
         let start = self.position;
         if self.peek(0) == b'0' && matches!(self.peek(1) | 0x20, b'x' | b'o' | b'b') {
-            let is_digit: fn(&u8) -> bool = match self.peek(1) | 0x20 {
-                b'x' => u8::is_ascii_hexdigit,
-                b'o' => |byte| (b'0'..=b'7').contains(byte),
-                _ => |byte| (b'0'..=b'1').contains(byte),
+            let (is_digit, bits): (fn(&u8) -> bool, u32) = match self.peek(1) | 0x20 {
+                b'x' => (u8::is_ascii_hexdigit, 4),
+                b'o' => (|byte| (b'0'..=b'7').contains(byte), 3),
+                _ => (|byte| (b'0'..=b'1').contains(byte), 1),
             };
             self.position += 2;
             let digits = self.position;
             self.digits(is_digit);
-            return self.end_of_number(TokenKind::Number, self.position > digits);
+            let kind = by_value(&self.bytes[digits..self.position], 1 << bits);
+            return self.end_of_number(kind, self.position > digits);
         }
         let plain = self.digits(u8::is_ascii_digit);
-        let mut kind = TokenKind::Number;
-        if plain && self.position - start <= 9 {
-            kind = TokenKind::Integer;
-        }
+        // Nine digits are always small enough.
+        let mut kind = if plain && self.position - start <= 9 {
+            TokenKind::Integer
+        } else {
+            by_value(&self.bytes[start..self.position], 10)
+        };
         if self.peek(0) == b'.' && self.peek(1) != b'.' {
             kind = TokenKind::Number;
             self.position += 1;
@@ -403,6 +406,23 @@ impl Iterator for Lexer<'_> {
 }
 
 impl FusedIterator for Lexer<'_> {}
+
+/// What an integer is to the grammar, which depends on whether four bytes hold it.
+fn by_value(digits: &[u8], radix: u32) -> TokenKind {
+    let digits = digits
+        .iter()
+        .filter_map(|byte| char::from(*byte).to_digit(radix));
+    let value = digits.fold(0_u64, |value, digit| {
+        value
+            .saturating_mul(radix.into())
+            .saturating_add(digit.into())
+    });
+    if value <= i32::MAX.unsigned_abs().into() {
+        TokenKind::Integer
+    } else {
+        TokenKind::Number
+    }
+}
 
 /// Where the comment that begins at `start` (with its two characters) ends; comments nest.
 pub(crate) fn comment_end(bytes: &[u8], start: usize) -> Option<usize> {

@@ -161,6 +161,11 @@ impl Player {
                         self.batch.truncate(before);
                         self.batch.push_str("E a Parse that fails\n");
                     }
+                    if end == b'E' && self.batch[before..].starts_with("t ") {
+                        // Prepared again under other settings, it fails before its parameters can be told.
+                        let told = self.batch[before..].find('\n').map_or(0, |at| at + 1);
+                        self.batch.drain(before..before + told);
+                    }
                     self.is_skipping = end == b'E';
                 }
                 Answer::Ready => {

@@ -59,16 +59,16 @@ fn lexes_strings() {
 #[test]
 fn lexes_numbers_and_parameters() {
     check(
-        "1 0 123456789 1234567890",
-        "Integer:1 Integer:0 Integer:123456789 Number:1234567890",
+        "1 0 123456789 2147483647 2147483648 0002147483647 99999999999999999999999",
+        "Integer:1 Integer:0 Integer:123456789 Integer:2147483647 Number:2147483648 Integer:0002147483647 Number:99999999999999999999999",
     );
     check(
         "1.5 .5 1. 1e5 1.e-5 .5E+5",
         "Number:1.5 Number:.5 Number:1. Number:1e5 Number:1.e-5 Number:.5E+5",
     );
     check(
-        "1_000 0x1F 0b1 0o7 0x_f",
-        "Number:1_000 Number:0x1F Number:0b1 Number:0o7 Number:0x_f",
+        "1_000 1_000.5 0x1F 0b1 0o7 0x_f 0x7fff_ffff 0x8000_0000",
+        "Integer:1_000 Number:1_000.5 Integer:0x1F Integer:0b1 Integer:0o7 Integer:0x_f Integer:0x7fff_ffff Number:0x8000_0000",
     );
     check("1..2", "Integer:1 Other:.. Integer:2");
     check("$1 $23", "Param:$1 Param:$23");

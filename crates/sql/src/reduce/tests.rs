@@ -554,8 +554,10 @@ fn vary(text: &str, choices: &[u8]) -> String {
         let choice = choices.next().unwrap_or(0);
         let written = &text[token.start..token.end];
         let other = match token.kind {
-            TokenKind::Integer => ["1", "2", "77", "0"][usize::from(choice % 4)],
-            TokenKind::Number => ["1.5", "2147483649", "1e3", "0x2"][usize::from(choice % 4)],
+            TokenKind::Integer => ["1", "0x2", "7_7", "2147483647"][usize::from(choice % 4)],
+            TokenKind::Number => {
+                ["1.5", "2147483648", "1e3", "0x8000_0000"][usize::from(choice % 4)]
+            }
             TokenKind::String => ["'a'", "'t'", "$$1$$", "E'x'"][usize::from(choice % 4)],
             TokenKind::Param => ["$1", "$7"][usize::from(choice % 2)],
             TokenKind::Word if choice.is_multiple_of(2) => &written.to_ascii_uppercase(),
