@@ -15,6 +15,7 @@ use serde_json::Value;
 
 /// Enough for every rule to have seen what it asks for.
 const REQUESTS: usize = 400;
+const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Rules that look at the database say which table it is, not by which route.
@@ -131,9 +132,23 @@ fn findings(report: &Value) -> &[Value] {
 
 #[test]
 fn what_was_planted_is_found() {
-    let report = House::visited(&[]).report();
+    let house = House::visited(&[]);
+    // Some rules compare times, which a busy machine stretches: then once more.
+    let mut told = String::new();
+    for _ in 0..TRIES {
+        match missing_in(&house.report()) {
+            Ok(()) => return,
+            Err(missing) => told = missing,
+        }
+        house.visit();
+    }
+    panic!("{told}");
+}
+
+/// What of the planted faults is not in a report.
+fn missing_in(report: &Value) -> Result<(), String> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
-    let found: BTreeSet<[String; 3]> = findings(&report)
+    let found: BTreeSet<[String; 3]> = findings(report)
         .iter()
         .map(|finding| {
             let of = |key: &str| text(&finding[key]);
@@ -159,10 +174,10 @@ fn what_was_planted_is_found() {
         }
     }
     assert!(checked >= 8, "only {checked} rows have a rule");
-    assert!(
-        missing.is_empty(),
-        "not found: {missing:#?}\nfound: {found:#?}"
-    );
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("not found: {missing:#?}\nfound: {found:#?}"))
 }
 
 #[test]

@@ -285,6 +285,10 @@ fn a_killed_owner_leaves_nothing_behind() {
     let child: u32 = words.next().unwrap().parse().unwrap();
     let folder = Path::new(words.next().unwrap()).parent().unwrap();
     assert!(is_running(server) && is_running(child) && folder.exists());
+    // Until it is what was asked for, it has not yet asked to be told of its parent's end.
+    wait_until("the other child has begun", || {
+        std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "sleep\n")
+    });
     owner.kill();
     wait_until("the server has ended", || !is_running(server));
     wait_until("the folder is gone", || !folder.exists());
