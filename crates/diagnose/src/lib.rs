@@ -22,6 +22,7 @@ mod report;
 mod rule;
 mod rules;
 mod suppress;
+mod texts;
 
 pub use evidence::{Detail, Evidence};
 pub use finding::{Effort, Finding, Gain, Remedy, Severity, Subject, SubjectKind, Verdict};
@@ -29,6 +30,7 @@ pub use render::{render_html, render_markdown, render_report, render_text, rende
 pub use report::{Report, Unseen};
 pub use rule::{Check, Material, Need, Rule};
 pub use suppress::{Suppressed, Suppression};
+pub use texts::{Text, Texts, Use};
 
 /// All rules, in the order in which they are told.
 pub fn rules() -> impl Iterator<Item = &'static Rule> + Clone {

@@ -8,6 +8,7 @@ use crate::finding::{Effort, Finding, Severity, Verdict};
 use crate::rule::{Material, Need};
 use crate::rules;
 use crate::suppress::{self, Suppressed, Suppression};
+use crate::texts::Texts;
 
 /// Quick wins that are named at the end.
 const QUICK_WINS_MAX: usize = 10;
@@ -44,8 +45,9 @@ impl Report {
     /// Has all rules look.
     pub fn of(material: &Material<'_>) -> Self {
         let mut report = Self::default();
+        let texts = Texts::of(material);
         for rule in rules::all() {
-            match rule.look(material) {
+            match rule.look(material, &texts) {
                 Ok(findings) => report.findings.extend(findings),
                 Err(needs) => report.miss(needs, rule.name),
             }

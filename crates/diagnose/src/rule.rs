@@ -5,6 +5,7 @@ use paceline_journal::Journal;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
+use crate::texts::Texts;
 
 /// A rule: one file in `rules/`.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,14 @@ pub enum Check {
     Database(fn(&Snapshot) -> Vec<Finding>),
     /// At what pg_stat_statements has counted, and the rest of the database.
     Statements(fn(&Snapshot, &Statements) -> Vec<Finding>),
+    /// At what statements say: those of the traffic, and those of pg_stat_statements.
+    Texts(fn(&Texts<'_>) -> Vec<Finding>),
+    /// The same, and the tables that they speak of.
+    TextsOfTables(fn(&Texts<'_>, &Snapshot) -> Vec<Finding>),
+    /// At what the statements of the traffic say, and their values tell; also at the database, if it is there.
+    Traffic(fn(&Texts<'_>) -> Vec<Finding>),
+    /// The same, where the tables must be known.
+    TrafficOfTables(fn(&Texts<'_>, &Snapshot) -> Vec<Finding>),
 }
 
 /// What a rule needs to be able to look.
@@ -38,11 +47,13 @@ pub enum Need {
     Database,
     /// pg_stat_statements in that database.
     Statements,
+    /// Texts of statements: from the traffic, or from pg_stat_statements.
+    Texts,
 }
 
 impl Need {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 3] = [Self::Journal, Self::Database, Self::Statements];
+    pub const ALL: [Self; 4] = [Self::Journal, Self::Database, Self::Statements, Self::Texts];
 
     /// As an answer to "needs what", and how it can be had.
     pub fn about(self) -> &'static str {
@@ -50,6 +61,9 @@ impl Need {
             Self::Journal => "the traffic of a running instance (--url)",
             Self::Database => "the database (--database)",
             Self::Statements => "the extension pg_stat_statements in the database",
+            Self::Texts => {
+                "the traffic of a running instance, or the extension pg_stat_statements in the database"
+            }
         }
     }
 }
@@ -63,6 +77,18 @@ pub struct Material<'a> {
     pub database: Option<&'a Snapshot>,
 }
 
+impl Material<'_> {
+    /// Whether there are any texts.
+    fn texts(&self) -> Result<(), Need> {
+        let counted = self.database.and_then(|one| one.statements.as_ref());
+        if self.journal.is_some() || counted.is_some() {
+            Ok(())
+        } else {
+            Err(Need::Texts)
+        }
+    }
+}
+
 impl Rule {
     /// What the rule needs.
     pub fn needs(&self) -> Need {
@@ -70,11 +96,27 @@ impl Rule {
             Check::Journal(_) => Need::Journal,
             Check::Database(_) => Need::Database,
             Check::Statements(_) => Need::Statements,
+            Check::Texts(_) => Need::Texts,
+            Check::Traffic(_) => Need::Journal,
+            Check::TextsOfTables(_) | Check::TrafficOfTables(_) => Need::Database,
+        }
+    }
+
+    /// Whether it looks at what an instance has seen, alone or with something else.
+    pub fn sees_traffic(&self) -> bool {
+        match self.check {
+            Check::Journal(_) | Check::Traffic(_) | Check::TrafficOfTables(_) => true,
+            Check::Texts(_) | Check::TextsOfTables(_) => true,
+            Check::Database(_) | Check::Statements(_) => false,
         }
     }
 
     /// What it finds, or what is missing for it to look.
-    pub(crate) fn look(&self, material: &Material<'_>) -> Result<Vec<Finding>, Need> {
+    pub(crate) fn look(
+        &self,
+        material: &Material<'_>,
+        texts: &Texts<'_>,
+    ) -> Result<Vec<Finding>, Need> {
         match self.check {
             Check::Journal(check) => material.journal.map(check).ok_or(Need::Journal),
             Check::Database(check) => material.database.map(check).ok_or(Need::Database),
@@ -82,6 +124,17 @@ impl Rule {
                 let database = material.database.ok_or(Need::Database)?;
                 let statements = database.statements.as_ref().ok_or(Need::Statements)?;
                 Ok(check(database, statements))
+            }
+            Check::Texts(check) => material.texts().map(|()| check(texts)),
+            Check::Traffic(check) => material.journal.map(|_| check(texts)).ok_or(Need::Journal),
+            Check::TextsOfTables(check) => {
+                let database = material.database.ok_or(Need::Database)?;
+                material.texts().map(|()| check(texts, database))
+            }
+            Check::TrafficOfTables(check) => {
+                let database = material.database.ok_or(Need::Database)?;
+                material.journal.ok_or(Need::Journal)?;
+                Ok(check(texts, database))
             }
         }
     }

@@ -65,6 +65,7 @@ fn execute(journal: &Arc<Journal>, shape: &Arc<Shape>, trace: Option<TraceParent
         shape,
         trace,
         parameters: 7,
+        values: paceline_sql::Values::default(),
         queued: Duration::ZERO,
         now,
     }));

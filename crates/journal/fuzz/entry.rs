@@ -161,6 +161,7 @@ impl History {
             shape: &self.shapes[operand / 8 % self.shapes.len()],
             trace,
             parameters: operand as u64 % 5,
+            values: paceline_sql::Values::default(),
             queued: Duration::ZERO,
             now: self.now,
         });

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use paceline_sql::Shape;
+use paceline_sql::{Shape, Values};
 
 use crate::attribution::Ticket;
 use crate::journal::Journal;
@@ -33,6 +33,8 @@ pub struct StatementStart<'a> {
     pub trace: Option<TraceParent>,
     /// A hash of literals and parameters, equal for equal ones.
     pub parameters: u64,
+    /// What the few of these tell that are looked at.
+    pub values: Values,
     /// How long it has waited for a server connection.
     pub queued: Duration,
     /// Now.
@@ -57,6 +59,7 @@ pub struct Execution {
     shape: Arc<Shape>,
     connection: ConnectionId,
     parameters: u64,
+    values: Values,
     queued: Duration,
     began: Instant,
     charge: Charge,
@@ -77,6 +80,15 @@ impl Payer {
     pub fn route(&self) -> &str {
         &self.0.route
     }
+}
+
+/// An execution that has ended, as its shape counts it.
+pub(crate) struct Ended {
+    pub(crate) queued: Duration,
+    /// `None`: it was lost.
+    pub(crate) end: Option<(StatementEnd, Duration)>,
+    pub(crate) values: Values,
+    pub(crate) now: Instant,
 }
 
 /// Who pays for an execution.
@@ -108,6 +120,7 @@ impl Execution {
             shape: Arc::clone(start.shape),
             connection: start.connection,
             parameters: start.parameters,
+            values: start.values,
             queued: start.queued,
             began: start.now,
             finished: false,
@@ -159,8 +172,13 @@ impl Execution {
             }
         };
         self.count(&charging);
-        self.journal
-            .record_execution(&self.shape, self.queued, end, now.unwrap_or(self.began));
+        let ended = Ended {
+            queued: self.queued,
+            end,
+            values: self.values,
+            now: now.unwrap_or(self.began),
+        };
+        self.journal.record_execution(&self.shape, &ended);
         payer
     }
 
@@ -181,6 +199,7 @@ impl Execution {
                 shape: &self.shape,
                 trace: None,
                 parameters: self.parameters,
+                values: self.values,
                 queued: self.queued,
                 now: self.began,
             })

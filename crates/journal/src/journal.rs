@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use paceline_sql::{Shape, ShapeId};
 
 use crate::attribution::{Closing, OpenLoads};
 use crate::config::Config;
-use crate::execution::{Execution, StatementEnd, StatementStart};
+use crate::execution::{Ended, Execution, StatementStart};
 use crate::load::{Load, LoadStart, LoadState, OpenLoad, Outcome};
 use crate::recent::{Kept, Recent, RequestRecord, RequestSummary};
 use crate::route::{RouteSnapshot, Routes};
@@ -121,14 +121,8 @@ impl Journal {
         totals
     }
 
-    pub(crate) fn record_execution(
-        &self,
-        shape: &Arc<Shape>,
-        queued: Duration,
-        end: Option<(StatementEnd, Duration)>,
-        now: Instant,
-    ) {
-        self.shapes.record(shape, queued, end, now);
+    pub(crate) fn record_execution(&self, shape: &Arc<Shape>, ended: &Ended) {
+        self.shapes.record(shape, ended);
     }
 
     /// Ends a load. Without a moment it was aborted.

@@ -48,7 +48,7 @@
 //! use paceline_journal::{
 //!     Config, ConnectionId, Journal, LoadStart, Outcome, StatementEnd, StatementStart,
 //! };
-//! use paceline_sql::{Limits, Statements};
+//! use paceline_sql::{Limits, Statements, Values};
 //!
 //! let journal = Journal::new(Config::default());
 //! let shape = Statements::new(Limits::default()).learn("SELECT * FROM jobs").shape;
@@ -60,6 +60,7 @@
 //!     shape: &shape,
 //!     trace: Some(load.traceparent()),
 //!     parameters: 0,
+//!     values: Values::default(),
 //!     queued: Duration::ZERO,
 //!     now,
 //! });
@@ -86,6 +87,7 @@ mod slots;
 mod tally;
 mod totals;
 mod trace;
+mod values;
 
 pub use config::{Anchor, Config};
 pub use execution::{ConnectionId, Execution, Payer, StatementEnd, StatementStart};
@@ -98,6 +100,7 @@ pub use shape::ShapeSnapshot;
 pub use tally::{Before, Repetition, Run};
 pub use totals::Totals;
 pub use trace::{RequestId, SpanId, TraceFlags, TraceId, TraceParent};
+pub use values::ValueCounts;
 
 /// What the journal refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,14 +2,15 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use paceline_sql::{Kind, SessionEffect, Shape, ShapeId};
 
-use crate::execution::StatementEnd;
+use crate::execution::Ended;
 use crate::latencies::Latencies;
 use crate::lock;
 use crate::slots::{Entry, Slots};
+use crate::values::ValueCounts;
 
 /// All executions of one shape since the start.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct ShapeSnapshot {
     pub time: Latencies,
     /// Waiting for a server connection before that.
     pub queued: Latencies,
+    /// What the values of those tell whose shape [has such](Shape::has_watched).
+    pub values: ValueCounts,
 }
 
 /// The shapes that were executed.
@@ -55,6 +58,7 @@ impl Shapes {
             transaction: None,
             locks: false,
             hidden_writes: true,
+            has_watched: false,
         };
         let other = Mutex::new(ShapeSlot::new(&Arc::new(other), now));
         Self {
@@ -65,22 +69,16 @@ impl Shapes {
 
     /// Counts an execution that ended, or was lost (`None`). Allocates only for a new shape, and when
     /// a histogram grows.
-    pub(crate) fn record(
-        &self,
-        shape: &Arc<Shape>,
-        queued: Duration,
-        end: Option<(StatementEnd, Duration)>,
-        now: Instant,
-    ) {
+    pub(crate) fn record(&self, shape: &Arc<Shape>, ended: &Ended) {
         if shape.id == ShapeId::OTHER {
-            return lock(&self.other).record(queued, end, now);
+            return lock(&self.other).record(ended);
         }
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get(&shape.id) {
-            return lock(slot).record(queued, end, now);
+            return lock(slot).record(ended);
         }
         drop(slots);
-        self.record_new(shape, queued, end, now);
+        self.record_new(shape, ended);
     }
 
     /// The shape `other` is the last, if it was needed.
@@ -110,25 +108,19 @@ impl Shapes {
         visit(&lock(&self.other).known);
     }
 
-    fn record_new(
-        &self,
-        shape: &Arc<Shape>,
-        queued: Duration,
-        end: Option<(StatementEnd, Duration)>,
-        now: Instant,
-    ) {
+    fn record_new(&self, shape: &Arc<Shape>, ended: &Ended) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get(&shape.id) {
-            return lock(slot).record(queued, end, now);
+            return lock(slot).record(ended);
         }
-        let mut slot = ShapeSlot::new(shape, now);
-        slot.record(queued, end, now);
+        let mut slot = ShapeSlot::new(shape, ended.now);
+        slot.record(ended);
         let mut other = lock(&self.other);
         let mut retire = |slot: Mutex<ShapeSlot>| {
             let slot = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
             other.known.merge(&slot.known);
         };
-        if let Err(refused) = slots.admit(shape.id, Mutex::new(slot), now, &mut retire) {
+        if let Err(refused) = slots.admit(shape.id, Mutex::new(slot), ended.now, &mut retire) {
             retire(refused);
         }
     }
@@ -144,6 +136,7 @@ impl ShapeSlot {
             rows: 0,
             time: Latencies::new(),
             queued: Latencies::new(),
+            values: ValueCounts::default(),
         };
         Self {
             known,
@@ -151,12 +144,15 @@ impl ShapeSlot {
         }
     }
 
-    fn record(&mut self, queued: Duration, end: Option<(StatementEnd, Duration)>, now: Instant) {
-        self.used_at = now;
+    fn record(&mut self, ended: &Ended) {
+        self.used_at = ended.now;
         let known = &mut self.known;
         known.executions += 1;
-        known.queued.record(queued);
-        let Some((end, time)) = end else {
+        known.queued.record(ended.queued);
+        if !ended.values.is_empty() {
+            known.values.count(ended.values);
+        }
+        let Some((end, time)) = ended.end else {
             known.lost += 1;
             return;
         };
@@ -174,6 +170,7 @@ impl ShapeSnapshot {
         self.rows = self.rows.saturating_add(retired.rows);
         self.time.merge(&retired.time);
         self.queued.merge(&retired.queued);
+        self.values.merge(&retired.values);
     }
 }
 

@@ -362,6 +362,7 @@ fn statements_are_recorded_with_all_that_is_known() {
         shape: &shape,
         trace: Some(load.traceparent()),
         parameters: 9,
+        values: paceline_sql::Values::default(),
         queued: Duration::from_millis(2),
         now: scene.now,
     });

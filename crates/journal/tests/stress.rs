@@ -22,6 +22,7 @@ fn worker(journal: &Arc<Journal>, shapes: &[Arc<Shape>], thread: u64) {
             shape,
             trace,
             parameters,
+            values: paceline_sql::Values::default(),
             queued: Duration::ZERO,
             now: Instant::now(),
         })

@@ -17,9 +17,21 @@ use serde_json::Value;
 const REQUESTS: usize = 400;
 const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Pages that people never come to.
+const CRAWLED: [u32; 5] = [100, 200, 300, 400, 500];
 
 /// Rules that look at the database say which table it is, not by which route.
 const NAMED_BY_TABLE: [&str; 1] = ["sequential-scans"];
+
+/// Faults that their rule does not find. The list only shrinks.
+const NOT_FOUND: [(&str, &str); 3] = [
+    // An instance does not look at its database.
+    ("GET /search", "leading-wildcard"),
+    // Twenty descriptions of 126 bytes are less than the rule counts.
+    ("GET /search", "select-star"),
+    // A line of 70 bytes for a row of 190: compressed it could hold all of it.
+    ("GET /export", "select-star"),
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/jobboard")
@@ -113,6 +125,11 @@ impl House {
             let answer = http::request(sample.method.as_str(), &url, &headers, &sample.body);
             assert!(answer.status < 500, "{url}: {}", answer.text());
         }
+        for page in CRAWLED {
+            let url = format!("{}/jobs?page={page}", self.paceline.http_url());
+            let answer = http::get(&url);
+            assert_eq!(answer.status, 200, "{url}: {}", answer.text());
+        }
     }
 
     fn report(&self) -> Value {
@@ -169,7 +186,8 @@ fn missing_in(report: &Value) -> Result<(), String> {
             *found == rule && (is_place || NAMED_BY_TABLE.contains(&&**found))
         });
         checked += 1;
-        if !is_there {
+        let is_excused = NOT_FOUND.contains(&(&*place, &*rule));
+        if is_there == is_excused {
             missing.push(format!("{rule} at {place}"));
         }
     }
@@ -177,7 +195,9 @@ fn missing_in(report: &Value) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!("not found: {missing:#?}\nfound: {found:#?}"))
+    Err(format!(
+        "not found, or found against the list: {missing:#?}\nfound: {found:#?}"
+    ))
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use paceline_journal::{LoadStart, Outcome};
+use paceline_journal::{LoadStart, Outcome, ValueCounts};
 use paceline_pgproxy::{Mode, PoolSnapshot};
 use paceline_testkit::{PrivatePostgres, RawPg, frame, postgres, scram_postgres, wait_until};
 use support::{PATIENCE, Rig, sqlstates, tags};
@@ -192,4 +192,41 @@ fn a_client_that_leaves_and_a_drain_end_the_server_session() {
     rig.start_drain();
     assert_eq!(idle.rest()[0].sqlstate().as_deref(), Some("57P01"));
     wait_until(PATIENCE, || rig.has_ended() && !others());
+}
+
+#[test]
+fn of_values_only_offsets_and_the_beginnings_of_patterns_are_counted() {
+    for rig in [observe(postgres()), Rig::start()] {
+        let mut client = rig.client();
+        client.query("CREATE TABLE seats (n int, name text)");
+        // The numbers are those of the client's text, in whatever order.
+        let text = "SELECT n FROM seats WHERE name LIKE $2 LIMIT 5 OFFSET $1";
+        for (offset, pattern) in [("3000", "%x"), ("7", "x%"), ("20", "_x")] {
+            let batch = [
+                frame::parse("", text, &[]),
+                frame::bind("", "", &[Some(offset), Some(pattern)]),
+                frame::execute("", 0),
+                frame::sync(),
+            ];
+            client.send(&batch.concat());
+            client.read_until_ready();
+        }
+        client.query("SELECT n FROM seats WHERE name LIKE '%y' LIMIT 8 OFFSET 50000");
+        client.query("SELECT n FROM seats WHERE name = '%y'");
+        let shapes = rig.journal.shapes();
+        let of = |start: &str| {
+            let mut shapes = shapes.iter();
+            let shape = shapes.find(|shape| shape.shape.text.starts_with(start));
+            &shape.unwrap_or_else(|| panic!("{shapes:?}")).values
+        };
+        let values = of("SELECT n FROM seats WHERE name LIKE");
+        assert_eq!((values.offsets, values.offset_max), (4, 50_000));
+        assert_eq!(values.offset_sum, 53_027);
+        assert_eq!(values.deep_offsets(), 2);
+        assert_eq!(values.leading_wildcards, [3, 0, 0, 0]);
+        assert_eq!(
+            of("SELECT n FROM seats WHERE name ="),
+            &ValueCounts::default()
+        );
+    }
 }

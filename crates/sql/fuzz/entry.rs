@@ -1,6 +1,9 @@
 //! What the fuzzer checks, shared with `tests/fuzz_seeds.rs`.
 
-use paceline_sql::{Kind, Limits, ShapeId, Statements, Understanding, batch_form, strip_comment};
+use paceline_sql::{
+    Kind, Limits, ShapeId, Statements, Understanding, WatchedParameter, batch_form, keyset_form,
+    range_form, strip_comment, structure, union_form,
+};
 
 /// Longer texts only make the fuzzer slow.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
@@ -69,6 +72,24 @@ pub(crate) fn run(data: &[u8]) {
         assert_eq!(batched.kind, shape.kind, "{}", form.text);
         assert_eq!(batched.writes, shape.writes);
     }
+    structure(&shape.text);
+    let rewritten = [
+        keyset_form(&shape.text).map(|form| form.text),
+        union_form(&shape.text).map(|form| form.text),
+        range_form(&shape.text),
+    ];
+    for text in rewritten.into_iter().flatten() {
+        let again = statements.learn(&text).shape;
+        assert_eq!(again.kind, Kind::Select, "{text}");
+        assert_eq!(again.reads, shape.reads, "{text}");
+    }
+    let values = rest.watched.values(|number| {
+        (number % 2 == 0).then_some(WatchedParameter {
+            bytes: data,
+            is_binary: number % 3 == 0,
+        })
+    });
+    assert!(values.is_empty() || shape.has_watched, "{text:?}");
 }
 
 /// A cache may decline to keep an entry, but not one of these few.

@@ -33,13 +33,20 @@ mod session;
 mod shape;
 mod shapes;
 mod statements;
+mod structure;
 mod templates;
 mod tree;
 mod trusted;
+mod watched;
 
 pub use batch::{BatchForm, batch_form};
 pub use comment::{Stripped, TraceComment, strip_comment};
 pub use session::{SessionEffect, SessionFacts, SessionState, SettingChange, SettingName};
 pub use shape::{Kind, Relation, Shape, ShapeId, TransactionControl};
 pub use statements::{Limits, Statement, Statements, Understanding};
+pub use structure::{
+    Block, Column, Condition, Form, KeysetColumn, KeysetForm, Like, Place, Selected, Source,
+    Structure, UnionForm, Wrapped, Wrapper, keyset_form, range_form, structure, union_form,
+};
 pub use trusted::{TrustedFunction, TrustedFunctionError};
+pub use watched::{Values, Watched, WatchedParameter};

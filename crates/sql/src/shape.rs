@@ -57,6 +57,8 @@ pub struct Shape {
     /// True when a catalogue function is called that writes something which `writes` does not name: `nextval`, `setval`,
     /// large objects and the like.
     pub hidden_writes: bool,
+    /// True when values of its executions tell more than the shape does: see [`Statement::watched`](crate::Statement::watched).
+    pub has_watched: bool,
 }
 
 impl Shape {

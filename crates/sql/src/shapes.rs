@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::pretty::pretty;
 use crate::shape::{Shape, ShapeId};
 use crate::tree::Facts;
+use crate::watched::is_watched;
 
 /// All shapes met so far, up to a fixed number.
 #[derive(Debug)]
@@ -98,6 +99,7 @@ fn shape(id: ShapeId, text: &str, facts: &Facts) -> Shape {
         transaction: facts.transaction,
         locks: facts.locks,
         hidden_writes: facts.hidden_writes,
+        has_watched: is_watched(text),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::shapes::Shapes;
 use crate::templates::Templates;
 use crate::tree::{self, Facts};
 use crate::trusted::TrustedFunction;
+use crate::watched::Watched;
 
 /// Bounds of a [`Statements`] table, and what it takes on trust.
 #[derive(Clone, Debug)]
@@ -53,6 +54,23 @@ pub struct Statement {
     /// A hash of the constants in the text, for telling value sets apart when measuring; 0 when there are none. Parameters
     /// (`$1`) are no constants.
     pub literals: u64,
+    /// Where the few values are that tell more than the shape does, if it [has](Shape::has_watched) any.
+    pub watched: Watched,
+}
+
+impl Statement {
+    #[inline]
+    fn new(shape: Arc<Shape>, literals: u64, text: &str) -> Statement {
+        let watched = match shape.has_watched {
+            true => Watched::of(text),
+            false => Watched::default(),
+        };
+        Statement {
+            shape,
+            literals,
+            watched,
+        }
+    }
 }
 
 /// The answer of [`Statements::understand`].
@@ -123,7 +141,7 @@ impl Statements {
     pub fn understand(&self, text: &str) -> Understanding {
         if let Some((shape, integer)) = self.templates.find(text) {
             let literals = hash_literal(&text.as_bytes()[integer]);
-            return Understanding::Known(Statement { shape, literals });
+            return Understanding::Known(Statement::new(shape, literals, text));
         }
         if let Some(statement) = self.texts.get(text.as_bytes()) {
             return Understanding::Known(statement);
@@ -132,7 +150,10 @@ impl Statements {
             let (skeleton, literals) =
                 reducer.reduce(text, &mut Guess, self.limits.text_bytes_max)?;
             let shape = self.skeletons.get(skeleton).ok_or(Irreducible)?;
-            Ok::<_, Irreducible>((Statement { shape, literals }, reducer.only_integer()))
+            Ok::<_, Irreducible>((
+                Statement::new(shape, literals, text),
+                reducer.only_integer(),
+            ))
         });
         match found {
             Ok((statement, only_integer)) => {
@@ -162,7 +183,7 @@ impl Statements {
             Some(Some(short)) => short,
             Some(None) => {
                 let shape = self.shapes.intern(None, &Facts::unknown(text));
-                return Statement { shape, literals };
+                return Statement::new(shape, literals, text);
             }
             None => text,
         };
@@ -183,7 +204,7 @@ impl Statements {
             Err(Irreducible) => None,
         };
         let shape = self.shapes.intern(form, &facts);
-        let statement = Statement { shape, literals };
+        let statement = Statement::new(shape, literals, text);
         match reducer.reduce(text, &mut recording, bytes_max) {
             Ok((skeleton, _)) if recording.is_confirmed_by(&facts.constants) => {
                 self.skeletons

@@ -47,6 +47,7 @@ fn a_request_and_its_tables_have_stable_names() {
         shape: &shape,
         trace: Some(load.traceparent()),
         parameters: 255,
+        values: paceline_sql::Values::default(),
         queued: Duration::from_millis(1),
         now: at(2),
     });

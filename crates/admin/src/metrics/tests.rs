@@ -183,6 +183,7 @@ fn request(
             shape: &shape,
             trace: None,
             parameters: 1,
+            values: paceline_sql::Values::default(),
             queued: Duration::ZERO,
             now: at(1),
         });

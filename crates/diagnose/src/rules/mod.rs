@@ -8,6 +8,9 @@ mod statement;
 mod table;
 #[cfg(test)]
 mod testing;
+mod text;
+
+pub(crate) use journal::is_the_applications;
 
 use crate::render::units::time;
 use crate::rule::Rule;
@@ -16,6 +19,7 @@ use crate::rule::Rule;
 pub(crate) fn all() -> impl Iterator<Item = &'static Rule> + Clone {
     let folders = [
         journal::RULES,
+        text::RULES,
         statement::RULES,
         index::RULES,
         table::RULES,

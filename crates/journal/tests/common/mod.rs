@@ -107,6 +107,7 @@ impl Scene {
             shape,
             trace,
             parameters,
+            values: paceline_sql::Values::default(),
             queued: Duration::ZERO,
             now: self.now,
         })

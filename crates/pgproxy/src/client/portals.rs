@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use paceline_journal::TraceParent;
+use paceline_sql::Values;
 
 use super::Prepared;
 use crate::slow_log::ShownParameters;
@@ -15,6 +16,8 @@ pub(crate) struct Portal {
     pub(crate) prepared: Arc<Prepared>,
     /// A hash of the parameters.
     pub(crate) parameters: u64,
+    /// What the few of these tell that are looked at.
+    pub(crate) values: Values,
     /// The trace context of the batch in which its statement was parsed and it was bound.
     pub(crate) trace: Option<TraceParent>,
     /// The settings that the parameters name, when the statement sets what they say.

@@ -9,11 +9,11 @@ use paceline_journal::{ConnectionId, TraceParent};
 use paceline_pgwire::backend::{CommandComplete, ReadyForQuery, TransactionStatus};
 use paceline_pgwire::frontend::{Bind, Close, Describe, Execute, Parse, Query, Target};
 use paceline_pgwire::{Error, ErrorFields, Header, Piece, Reader, SqlState, TagSet, Wire};
-use paceline_sql::{Statement, Understanding};
+use paceline_sql::{Statement, Understanding, Values};
 
 use crate::proxy::Proxy;
 use crate::session::{
-    Asked, Due, Entry, Expect, Fate, Remembered, Runs, Text, hash_parameters, meaning,
+    Asked, Due, Entry, Expect, Fate, Remembered, Runs, Text, hash_parameters, meaning, values,
 };
 
 /// Statements of one client that are remembered; executions of others are not accounted.
@@ -68,6 +68,7 @@ impl Remembered for Note {
 struct Portal {
     statement: Statement,
     parameters: u64,
+    values: Values,
     trace: Option<TraceParent>,
     has_run: bool,
 }
@@ -251,7 +252,8 @@ impl Tap {
     fn query(&mut self, text: &[u8]) -> Option<Due> {
         let text = Text::new(text);
         let statement = self.understand(&text)?;
-        Some(due(statement, 0, text.trace))
+        let values = values(&statement, &[]);
+        Some(due(statement, (0, values), text.trace))
     }
 
     fn parse(&mut self, parse: &Parse<'_>) {
@@ -279,6 +281,7 @@ impl Tap {
                     .iter()
                     .find(|(name, _)| **name == *bind.statement);
                 let portal = Portal {
+                    values: values(statement, bind.rest),
                     statement: statement.clone(),
                     parameters: hash_parameters(bind.rest, 0),
                     trace: trace.map(|(_, trace)| *trace),
@@ -296,7 +299,8 @@ impl Tap {
         let portal = self.portals.get_mut(portal)?;
         // What goes on where it was suspended is no execution of its own.
         let is_first = !std::mem::replace(&mut portal.has_run, true);
-        is_first.then(|| due(portal.statement.clone(), portal.parameters, portal.trace))
+        let parameters = (portal.parameters, portal.values);
+        is_first.then(|| due(portal.statement.clone(), parameters, portal.trace))
     }
 
     fn begin_next(&mut self) {
@@ -390,10 +394,15 @@ impl Tap {
     }
 }
 
-fn due(statement: Statement, parameters: u64, trace: Option<TraceParent>) -> Due {
+fn due(
+    statement: Statement,
+    (parameters, values): (u64, Values),
+    trace: Option<TraceParent>,
+) -> Due {
     Due {
         statement,
         parameters,
+        values,
         trace,
         queued: Duration::ZERO,
         shown: None,

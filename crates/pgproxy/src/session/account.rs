@@ -9,7 +9,7 @@ use paceline_journal::{
     ConnectionId, Execution, Journal, Payer, StatementEnd, StatementStart, TraceParent,
 };
 use paceline_pgwire::SqlState;
-use paceline_sql::{Shape, Statement};
+use paceline_sql::{Shape, Statement, Values};
 
 use super::Session;
 use super::expect::Remembered;
@@ -54,6 +54,8 @@ pub(crate) struct Due {
     pub(crate) statement: Statement,
     /// A hash of the parameters.
     pub(crate) parameters: u64,
+    /// What the few of these tell that are looked at.
+    pub(crate) values: Values,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) queued: Duration,
     /// The parameters for the slow log, if it shows them.
@@ -92,6 +94,7 @@ impl Runs {
                 shape: &due.statement.shape,
                 trace: due.trace,
                 parameters: due.statement.literals ^ due.parameters,
+                values: due.values,
                 queued: due.queued,
                 now,
             });
@@ -216,7 +219,7 @@ impl Session {
     pub(super) fn due(
         &mut self,
         statement: &Statement,
-        parameters: u64,
+        (parameters, values): (u64, Values),
         trace: Option<TraceParent>,
         shown: Option<Box<ShownParameters>>,
     ) -> Due {
@@ -228,6 +231,7 @@ impl Session {
         Due {
             statement,
             parameters,
+            values,
             trace,
             queued,
             shown,

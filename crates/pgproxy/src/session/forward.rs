@@ -11,7 +11,7 @@ use super::account::{Note, Undo};
 use super::expect::{Asked, Fate};
 use super::read::Taken;
 use super::understand::{INLINE_BYTES_MAX, Text, meaning};
-use super::{BodyTo, Copy, End, Session, Stall};
+use super::{BodyTo, Copy, End, Session, Stall, values};
 use crate::error::Refusal;
 use crate::server::{NameBuf, Reset};
 
@@ -43,7 +43,8 @@ impl Session {
             return Ok(Some(Stall::Answers));
         }
         self.may_ride = false;
-        let due = self.due(&statement, 0, text.trace, None);
+        let values = values(&statement, &[]);
+        let due = self.due(&statement, (0, values), text.trace, None);
         let stand_in = self.deallocate_by_query(text.stripped().as_bytes());
         let act = self.act(&statement.shape, Vec::new());
         let with_comment = self.worker.proxy.fixed.forward_trace_comment;
@@ -102,7 +103,7 @@ impl Session {
             let settings = portal.settings.clone();
             (
                 prepared,
-                (portal.parameters, portal.shown.take()),
+                ((portal.parameters, portal.values), portal.shown.take()),
                 portal.trace,
                 is_first,
                 settings,

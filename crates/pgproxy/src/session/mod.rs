@@ -47,6 +47,7 @@ mod state;
 mod stream;
 mod understand;
 mod wait;
+mod watched;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -69,6 +70,7 @@ pub(crate) use expect::{Asked, Entry, Expect, Fate, Remembered};
 use retry::BatchState;
 use state::Doings;
 pub(crate) use understand::{Text, meaning};
+pub(crate) use watched::values;
 
 use crate::buffer::Outbox;
 use crate::cancel;

@@ -13,6 +13,7 @@ use super::forward::malformed;
 use super::read::Taken;
 use super::state::named_settings;
 use super::understand::Text;
+use super::watched::values;
 use super::{BodyTo, Session, Stall};
 use crate::client::{Portal, Prepared, StatementId};
 use crate::error::Refusal;
@@ -160,6 +161,7 @@ impl Session {
             }
             let trace = self.trace_of(prepared.id);
             let parameters = hash_parameters(bind.rest, missing);
+            let values = values(&prepared.statement, bind.rest);
             let shown = self.worker.proxy.slow_log.parameters(bind.rest);
             let settings = named_settings(&prepared, bind.rest, missing);
             self.portals.insert(
@@ -167,6 +169,7 @@ impl Session {
                 Portal {
                     prepared,
                     parameters,
+                    values,
                     trace,
                     settings,
                     shown,

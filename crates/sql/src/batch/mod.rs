@@ -2,6 +2,8 @@
 
 mod select;
 
+pub(crate) use select::{is_aggregate, is_plain, is_plain_select};
+
 use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
@@ -59,7 +61,7 @@ fn delete(statement: &mut pb::DeleteStmt) -> Option<String> {
         && statement.using_clause.is_empty()
         && statement.returning_clause.is_none();
     let condition = statement.where_clause.as_deref_mut().filter(|_| simple)?;
-    if !select::is_plain(condition) {
+    if !is_plain(condition) {
         return None;
     }
     let key = select::compare_with_array(condition)?;
@@ -84,7 +86,7 @@ fn insert(statement: &mut pb::InsertStmt) -> Option<String> {
     let Some(NodeEnum::List(first)) = &row.node else {
         return None;
     };
-    if !first.items.iter().all(select::is_plain) {
+    if !first.items.iter().all(is_plain) {
         return None;
     }
     let mut second = first.clone();

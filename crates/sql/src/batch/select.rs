@@ -173,7 +173,7 @@ fn names(fields: &[pb::Node]) -> Vec<&str> {
     names.collect()
 }
 
-fn is_aggregate(target: &pb::Node) -> bool {
+pub(crate) fn is_aggregate(target: &pb::Node) -> bool {
     const AGGREGATES: [&str; 14] = [
         "array_agg",
         "avg",
@@ -211,7 +211,7 @@ fn node(node: NodeEnum) -> pb::Node {
     pb::Node { node: Some(node) }
 }
 
-fn is_plain_select(statement: &pb::SelectStmt) -> bool {
+pub(crate) fn is_plain_select(statement: &pb::SelectStmt) -> bool {
     let lists = [
         &statement.target_list,
         &statement.from_clause,
@@ -234,7 +234,7 @@ fn is_plain_option(node: &Option<Box<pb::Node>>) -> bool {
 
 /// Whether a tree holds only nodes that are common and surely written back as they were. The deparser takes special
 /// syntax (`XMLROOT`, `NORMALIZE`, …) for granted to hold constants where the shape has parameters.
-pub(super) fn is_plain(node: &pb::Node) -> bool {
+pub(crate) fn is_plain(node: &pb::Node) -> bool {
     use NodeEnum as N;
     let Some(node) = &node.node else { return true };
     match node {

@@ -38,7 +38,7 @@ const REQUESTS_MIN: u64 = 3;
 
 /// Whether the application asked for the statement. Drivers look types up in the catalogue by
 /// themselves, and pools test their connections with statements that read nothing.
-fn is_the_applications(shape: &Shape) -> bool {
+pub(crate) fn is_the_applications(shape: &Shape) -> bool {
     let in_catalogue = |schema: Option<&str>, name: &str| match schema {
         Some(schema) => matches!(schema, "pg_catalog" | "information_schema"),
         None => name.starts_with("pg_"),

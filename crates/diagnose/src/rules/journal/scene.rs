@@ -7,7 +7,7 @@ use paceline_journal::{
     Config, ConnectionId, Journal, LoadError, LoadStart, Outcome, StatementEnd, StatementStart,
     TraceParent,
 };
-use paceline_sql::{Limits, Statements};
+use paceline_sql::{Limits, Statements, Values};
 
 /// A journal, and the time.
 pub(super) struct Scene {
@@ -84,6 +84,7 @@ impl Scene {
             shape: &statement.shape,
             trace,
             parameters: 0,
+            values: Values::default(),
             queued: Duration::ZERO,
             now: self.now,
         });

@@ -61,6 +61,7 @@ impl Scene {
             shape: &self.shape(text),
             trace: load.map(Load::traceparent),
             parameters,
+            values: paceline_sql::Values::default(),
             queued: Duration::ZERO,
             now: self.now,
         })
