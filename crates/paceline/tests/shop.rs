@@ -1,7 +1,7 @@
 //! The sample shop: both variants serve every route of its scenario, and answer the same where `FAULTS.md` says so.
 //! `scripts/setup --tests` has installed its packages.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -148,15 +148,24 @@ fn ask(url: &str, sample: &Sample) -> http::Response {
 fn findings(server: &PrivatePostgres, name: &str, more: &[&str]) -> Vec<Value> {
     make_database(server, name, more);
     let listen = format!("127.0.0.1:{}", free_port().expect("a port"));
+    let scenario = scenario();
+    // Nobody can tell from `/categories/lamps/brands` that `lamps` is a value.
+    let routes: BTreeSet<&str> = scenario
+        .routes()
+        .iter()
+        .filter_map(|route| Some(template(route).split_once(' ')?.1))
+        .collect();
     let paceline = Paceline::launch()
-        .config("mode = \"observe\"")
+        .config(&format!(
+            "mode = \"observe\"\n[journal]\nroutes = {:?}",
+            Vec::from_iter(routes)
+        ))
         .upstream(&format!("http://{listen}"))
         .database(&server.url(name))
         .without_backends()
         .start();
     let through = paceline.pg_url("postgres", name);
     let _shop = Variant::serve(server, name, &through, &listen, more);
-    let scenario = scenario();
     let mut sampler = scenario.sampler(1);
     for (index, route) in scenario.routes().iter().enumerate() {
         // Some faults show in some of the answers only.
