@@ -12,6 +12,7 @@
 //! HEAD only; `POST /api/v1/reload` has the configuration read again, and wants a header that no web page can send unasked.
 
 mod api;
+mod database;
 mod health;
 mod host;
 mod metrics;
@@ -33,6 +34,7 @@ use paceline_listen::{Control, DrainSignal};
 use paceline_pgproxy::Proxy;
 
 pub use api::rfc3339;
+pub use database::Database;
 pub use probe::Peer;
 
 /// What the admin port tells about.
@@ -50,6 +52,8 @@ pub struct Parts {
     pub gateway: Option<(Arc<Gateway>, Peer)>,
     /// The Postgres half, if it runs, and the database behind it.
     pub proxy: Option<(Arc<Proxy>, Peer)>,
+    /// The database that findings are looked for in, beside the traffic.
+    pub database: Option<Database>,
     /// Whom to ask to read the configuration again.
     pub control: Control,
     /// Set when the process is about to leave: from then on it is not ready.

@@ -36,7 +36,7 @@ pub(crate) async fn route<B>(admin: &Arc<Admin>, request: &Request<B>) -> Answer
         "/api/v1/status" => api::status(admin),
         "/api/v1/routes" => api::routes(admin),
         "/api/v1/shapes" => api::shapes(admin),
-        "/api/v1/findings" => api::findings(admin),
+        "/api/v1/findings" => api::findings(admin).await,
         "/api/v1/requests" => api::requests(admin, query),
         "/api/v1/pools" => api::pools(admin),
         "/api/v1/slow" => api::slow(admin),

@@ -59,7 +59,7 @@ impl Need {
     pub fn about(self) -> &'static str {
         match self {
             Self::Journal => "the traffic of a running instance (--url)",
-            Self::Database => "the database (--database)",
+            Self::Database => "the database (--database, or diagnose.database of the instance)",
             Self::Statements => "the extension pg_stat_statements in the database",
             Self::Texts => {
                 "the traffic of a running instance, or the extension pg_stat_statements in the database"

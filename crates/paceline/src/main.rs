@@ -11,6 +11,7 @@ mod instance;
 mod interrupt;
 mod page;
 mod server;
+mod snapshot;
 mod terminal;
 mod top;
 

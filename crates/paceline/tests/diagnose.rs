@@ -152,3 +152,80 @@ fn why_a_database_cannot_be_looked_at_is_one_sentence() {
         );
     }
 }
+
+/// What an instance reports: the rules that found something, those that could not look for want of the database, and what it
+/// could not read.
+fn seen_by(config: &str) -> (Vec<Value>, bool, String) {
+    let paceline = Paceline::launch().config(config).start();
+    let report = paceline.admin_json("/api/v1/findings");
+    let list = |name: &str| report[name].as_array().expect("a list").clone();
+    let rules = list("findings").iter().map(|one| one["rule"].clone());
+    let unseen = list("not_looked_at");
+    let lacks_database = unseen.iter().any(|one| one["needs"] == "database");
+    (
+        rules.collect(),
+        lacks_database,
+        json!(list("not_read")).to_string(),
+    )
+}
+
+#[test]
+fn an_instance_looks_at_its_database_itself() {
+    let server = PrivatePostgres::start(options()).expect("a server");
+    let url = server.url("postgres");
+    psql(&server, &url, SCHEMA);
+    let found = json!("missing-foreign-key-index");
+    let postgres = |rest: &str| format!("[postgres]\nurl = \"{url}\"\n{rest}");
+
+    let (rules, lacks_database, _) = seen_by(&postgres(""));
+    assert!(rules.contains(&found) && !lacks_database, "{rules:?}");
+    // It need not.
+    let (rules, lacks_database, gaps) = seen_by(&postgres("[diagnose]\nreads_database = false"));
+    assert!(
+        rules.is_empty() && lacks_database && gaps == "[]",
+        "{rules:?} {gaps}"
+    );
+    // It cannot: the main URL names no user, as whom it could log in.
+    let nobody = url.replace("postgres@", "");
+    assert_ne!(nobody, url);
+    let nobody = format!(
+        "[postgres]\nurl = \"{nobody}\"\n[[postgres.users]]\nname = \"postgres\"\npassword = \"x\"\n"
+    );
+    let (rules, lacks_database, _) = seen_by(&nobody);
+    assert!(rules.is_empty() && lacks_database, "{rules:?}");
+    // But with a URL of its own it can.
+    let (rules, lacks_database, _) = seen_by(&format!("{nobody}[diagnose]\ndatabase = \"{url}\""));
+    assert!(rules.contains(&found) && !lacks_database, "{rules:?}");
+    // What is wrong with the database is said, and keeps nothing else from being looked at.
+    let elsewhere = format!("[diagnose]\ndatabase = \"{}\"", server.url("nothing"));
+    let (rules, lacks_database, gaps) = seen_by(&postgres(&elsewhere));
+    assert!(rules.is_empty() && lacks_database, "{rules:?}");
+    assert!(gaps.contains("has no database \\\"nothing\\\""), "{gaps}");
+}
+
+#[test]
+fn what_an_instance_reads_of_its_database_is_kept_for_a_while() {
+    let server = PrivatePostgres::start(options()).expect("a server");
+    let url = server.url("postgres");
+    psql(&server, &url, "CREATE DATABASE looked_at");
+    let config = format!(
+        "[postgres]\nurl = \"{url}\"\n[diagnose]\ndatabase = \"{}\"",
+        server.url("looked_at")
+    );
+    let paceline = Paceline::launch().config(&config).start();
+    let sessions = || {
+        // Counted when a session ends, which reaches the statistics a little later.
+        let text = "SELECT pg_stat_force_next_flush(); SELECT sessions FROM pg_stat_database WHERE datname = 'looked_at'";
+        psql(&server, &url, text).trim().to_owned()
+    };
+    for _ in 0..3 {
+        paceline.admin_json("/api/v1/findings");
+    }
+    paceline_testkit::wait_until(PATIENCE, || sessions().ends_with('1'));
+    for _ in 0..3 {
+        paceline.admin_json("/api/v1/findings");
+    }
+    assert!(sessions().ends_with('1'), "{}", sessions());
+    let text = diagnose(&["--url", &paceline.admin_url()]).1;
+    assert!(!text.contains("rules that need the database"), "{text}");
+}

@@ -15,11 +15,13 @@ pub use time::rfc3339;
 
 use std::cmp::Reverse;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use http::StatusCode;
 use paceline_diagnose::{Material, Report};
 use paceline_journal::RequestId;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use crate::Admin;
 use crate::respond::{self, Answer};
@@ -72,12 +74,34 @@ pub(crate) fn slow(admin: &Admin) -> Answer {
 }
 
 /// Findings, in the order in which they are worth being looked at.
-pub(crate) fn findings(admin: &Admin) -> Answer {
-    let material = Material {
-        journal: Some(&admin.parts.journal),
-        ..Material::default()
+pub(crate) async fn findings(admin: &Arc<Admin>) -> Answer {
+    let (snapshot, gap) = match &admin.parts.database {
+        Some(database) => match database.look().await {
+            Ok(snapshot) => (Some(snapshot), None),
+            Err(reason) => (None, Some(format!("the database: {reason}"))),
+        },
+        None => (None, None),
     };
-    ok(&Report::of(&material).without(&admin.parts.suppressions))
+    let parts = Arc::clone(admin);
+    // Health is asked on this thread too, and a large catalogue takes a while to look through.
+    let looked = spawn_blocking(move || {
+        let parts = &parts.parts;
+        let material = Material {
+            journal: Some(&parts.journal),
+            database: snapshot.as_deref(),
+        };
+        let mut report = Report::of(&material);
+        report.not_read.extend(gap);
+        report.without(&parts.suppressions)
+    });
+    match looked.await {
+        Ok(report) => ok(&report),
+        Err(error) => {
+            tracing::error!(%error, "A rule has failed.");
+            let detail = "A rule has failed; the log says which.";
+            respond::problem(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        }
+    }
 }
 
 /// Recent requests, newest first; `limit` and `route` narrow them.

@@ -26,6 +26,26 @@ pub(super) struct UserDraft {
     pub(super) password_file: Option<PathBuf>,
 }
 
+/// Which database findings are looked for in, while it is read.
+#[derive(Debug, Clone)]
+pub(super) struct LookDraft {
+    pub(super) wanted: bool,
+    pub(super) url: Option<DatabaseUrl>,
+    pub(super) url_file: Option<PathBuf>,
+    pub(super) password_file: Option<PathBuf>,
+}
+
+impl Default for LookDraft {
+    fn default() -> Self {
+        Self {
+            wanted: true,
+            url: None,
+            url_file: None,
+            password_file: None,
+        }
+    }
+}
+
 /// The paths of the arrays.
 pub(super) const DATABASES: &str = "postgres.databases";
 pub(super) const USERS: &str = "postgres.users";
@@ -85,6 +105,30 @@ pub(super) fn all(draft: &Draft, check: &mut Check<'_>) -> Vec<Database> {
         }
     }
     databases
+}
+
+/// The database that findings are looked for in: the one that is named for it, or else the first into which we have a login of
+/// our own.
+pub(super) fn looked_at(
+    draft: &Draft,
+    databases: &[Database],
+    check: &mut Check<'_>,
+) -> Option<DatabaseUrl> {
+    let named = Named {
+        url: "diagnose.database",
+        url_file: "diagnose.database_file",
+        password_file: "diagnose.password_file",
+    };
+    let look = &draft.look;
+    let files = (look.url_file.as_deref(), look.password_file.as_deref());
+    let url = named.read(look.url.clone(), files, check);
+    if url.is_none() && look.password_file.is_some() {
+        let message = "there is no diagnose.database that it could be the password for";
+        check.error(named.password_file, message);
+    }
+    let is_ours = |one: &&Database| one.name != ANY && one.url.names_user;
+    let ours = || databases.iter().find(is_ours).map(|one| one.url.clone());
+    url.or_else(ours).filter(|_| look.wanted)
 }
 
 /// What holds for single users.

@@ -11,7 +11,7 @@ use paceline_sql::TrustedFunction;
 
 use super::Origins;
 use super::check::Check;
-use super::database::{self, DatabaseDraft, UserDraft};
+use super::database::{self, DatabaseDraft, LookDraft, UserDraft};
 use super::problem::Problem;
 
 /// What `paceline run` needs to know: the parts' own configurations, and what concerns the whole process.
@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) trusted_functions: Vec<TrustedFunction>,
     pub(crate) journal: paceline_journal::Config,
     pub(crate) suppressions: Vec<Suppression>,
+    /// Where findings are looked for beside the traffic.
+    pub(crate) database_looked_at: Option<DatabaseUrl>,
     pub(crate) admin: AdminConfig,
     pub(crate) log: LogConfig,
 }
@@ -98,6 +100,7 @@ pub(super) struct Draft {
     pub(super) postgres: paceline_pgproxy::Config,
     pub(super) journal: paceline_journal::Config,
     pub(super) suppressions: Vec<Suppression>,
+    pub(super) look: LookDraft,
     pub(super) admin: AdminConfig,
     pub(super) log: LogConfig,
 }
@@ -123,6 +126,7 @@ impl Default for Draft {
             postgres: paceline_pgproxy::Config::default(),
             journal: paceline_journal::Config::default(),
             suppressions: Vec::new(),
+            look: LookDraft::default(),
             admin: AdminConfig {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
                 allow_remote: false,
@@ -162,6 +166,7 @@ impl Draft {
         check.exposure(&self);
         let observe = self.mode == Mode::Observe;
         let databases = database::all(&self, &mut check);
+        let database_looked_at = database::looked_at(&self, &databases, &mut check);
         let users = database::users(&self, &mut check);
         let postgres = (!databases.is_empty()).then(|| paceline_pgproxy::Config {
             databases,
@@ -194,6 +199,7 @@ impl Draft {
             trusted_functions: self.trusted_functions,
             journal: self.journal,
             suppressions: self.suppressions,
+            database_looked_at,
             admin: self.admin,
             log: self.log,
         })

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use paceline_admin::{Admin, Parts, Peer};
+use paceline_admin::{Admin, Database, Parts, Peer};
 use paceline_journal::Journal;
 use paceline_listen::{Control, DrainSignal};
 use tokio::task::LocalSet;
@@ -13,9 +14,12 @@ use tracing::error;
 use super::Halves;
 use super::workers::runtime;
 use crate::config::Config;
+use crate::snapshot;
 
-/// Threads for looking up the peers' names.
-const BLOCKING_THREADS_MAX: usize = 2;
+/// Threads for looking up the peers' names, for reading the database, and for the rules.
+const BLOCKING_THREADS_MAX: usize = 4;
+/// Reading what the database says of itself. Each single question is bounded by the server.
+const DATABASE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What the thread is told.
 pub(super) struct Ends {
@@ -48,6 +52,12 @@ pub(super) fn start(
             let database = config.main_url();
             let peer = Peer::new(database.host.as_str(), database.port);
             (proxy, peer)
+        }),
+        database: config.database_looked_at.clone().map(|url| {
+            Database::new(move || {
+                let read = snapshot::read(&url, DATABASE_TIME_MAX);
+                read.map_err(|error| format!("{error:#}"))
+            })
         }),
         leaving: ends.leaving,
         control,

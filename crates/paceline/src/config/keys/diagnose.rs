@@ -1,21 +1,56 @@
-//! `[[diagnose.suppress]]`: findings that nobody wants to see again.
+//! `[diagnose]`: where findings are looked for; `[[diagnose.suppress]]`: those that nobody wants to see again.
 
 use paceline_diagnose::Suppression;
 
-use super::{Key, key};
+use super::{DATABASE_FORM, Key, database_url, key};
 use crate::config::field::{Field, Text};
 use crate::config::rows::{Array, Rows};
 use crate::config::suppress::SUPPRESS;
 
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "diagnose.reads_database",
+        Field::Flag(|draft| &mut draft.look.wanted),
+        "Whether a running instance, when it is asked for findings, also reads what its database says of itself: one read-only transaction over a connection of its own, at most once a minute, and never unasked.",
+    ),
+    Key {
+        path: "diagnose.database",
+        field: Field::Secret(
+            DATABASE_FORM,
+            Text {
+                set: |draft, text| {
+                    draft.look.url = Some(database_url(text)?);
+                    Ok(())
+                },
+                show: |draft| draft.look.url.as_ref().map(ToString::to_string),
+            },
+        ),
+        default_text: Some(
+            "`postgres.url`, or the first of `[[postgres.databases]]`, whose URL names a user",
+        ),
+        about: "The database that is read for that, with a role of its own (in `pg_monitor` it sees more).",
+    },
+    key(
+        "diagnose.database_file",
+        Field::Path(|draft| &mut draft.look.url_file),
+        "A file with that URL in it, instead of `database`.",
+    ),
+    key(
+        "diagnose.password_file",
+        Field::Path(|draft| &mut draft.look.password_file),
+        "A file with the password in it, for a URL without one.",
+    ),
+];
+
 pub(super) const ARRAYS: &[&dyn Array] = &[&Rows {
     path: SUPPRESS,
     about: "Findings that are counted and listed with their reason, and not reported. Each needs a `reason`, and an `id`, a `rule` or a `subject`; of these, all that are given must hold. `paceline diagnose --config FILE` reads them, and so does a running instance.",
-    keys: KEYS,
+    keys: SUPPRESSION_KEYS,
     place: |draft| &mut draft.suppressions,
     name: None,
 }];
 
-const KEYS: &[Key<Suppression>] = &[
+const SUPPRESSION_KEYS: &[Key<Suppression>] = &[
     key(
         "id",
         Field::Parsed(

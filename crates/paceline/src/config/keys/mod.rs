@@ -72,8 +72,8 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "diagnose",
-        about: "What `paceline diagnose` and `/api/v1/findings` report. The section has no keys of its own.",
-        keys: &[],
+        about: "What `paceline diagnose` and `/api/v1/findings` report.",
+        keys: &[diagnose::KEYS],
         arrays: diagnose::ARRAYS,
     },
     Section {
