@@ -8,8 +8,9 @@
 //! | `/api/v1/…` | routes, shapes, findings, requests, pools, status as JSON |
 //!
 //! There is no authentication: it is served on loopback unless the operator says otherwise. The Host header is checked,
-//! so that no web page can reach it by DNS rebinding. All but one of the paths change nothing and are served to GET and
-//! HEAD only; `POST /api/v1/reload` has the configuration read again, and wants a header that no web page can send unasked.
+//! so that no web page can reach it by DNS rebinding. All but two of the paths change nothing and are served to GET and
+//! HEAD only; `POST /api/v1/reload` has the configuration read again, `/api/v1/probe` looks at one caller's requests alone. Both want
+//! a header that no web page can send unasked.
 
 mod api;
 mod database;
@@ -70,6 +71,7 @@ pub struct Admin {
     parts: Parts,
     started: Instant,
     started_at: SystemTime,
+    probing: api::Probing,
 }
 
 /// Why the admin port cannot be served.
@@ -87,6 +89,7 @@ impl Admin {
             parts,
             started: Instant::now(),
             started_at: SystemTime::now(),
+            probing: api::Probing::default(),
         })
     }
 

@@ -13,6 +13,15 @@ pub(crate) const PATH: &str = "/api/v1/reload";
 /// A page in the operator's browser may send a form here, but no header of its own without being asked first (CORS).
 const HEADER: &str = "x-paceline";
 
+/// Whether a program of the operator's asks, or the refusal.
+pub(crate) fn ours<B>(request: &Request<B>) -> Result<(), Answer> {
+    if request.headers().contains_key(HEADER) {
+        return Ok(());
+    }
+    let detail = "Send the header X-Paceline with any value, which shows that no web page asks.";
+    Err(respond::problem(StatusCode::FORBIDDEN, detail))
+}
+
 /// What has changed, or 422 with everything that is wrong.
 pub(crate) async fn reload<B>(admin: &Arc<Admin>, request: &Request<B>) -> Answer {
     #[derive(Serialize)]
@@ -25,10 +34,8 @@ pub(crate) async fn reload<B>(admin: &Arc<Admin>, request: &Request<B>) -> Answe
     if *request.method() != Method::POST {
         return respond::method_not_allowed("POST");
     }
-    if !request.headers().contains_key(HEADER) {
-        let detail =
-            "Send the header X-Paceline with any value, which shows that no web page asks.";
-        return respond::problem(StatusCode::FORBIDDEN, detail);
+    if let Err(refusal) = ours(request) {
+        return refusal;
     }
     match admin.parts.control.reload().await {
         Ok(Ok(effect)) => {

@@ -21,6 +21,7 @@ Paceline, admin port
 /api/v1/requests/{id}     one of them with its statements
 /api/v1/pools             server connections and who waits for them
 /api/v1/slow              the last statements that took longer than log.slow_query
+/api/v1/probe             POST with the header X-Paceline: findings of one caller's requests alone
 /api/v1/reload            POST with the header X-Paceline: read the configuration again
 ";
 

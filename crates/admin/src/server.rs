@@ -15,6 +15,7 @@ use paceline_listen::{Acceptor, DrainSignal};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use crate::api::probe;
 use crate::{Admin, host, reload, respond, router};
 
 /// Connections at the same time. A monitor and a few people need a handful; the rest waits in the backlog.
@@ -76,6 +77,9 @@ async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Response<Ful
     }
     if request.uri().path() == reload::PATH {
         return reload::reload(admin, request).await;
+    }
+    if probe::is_for_us(request.uri().path()) {
+        return probe::answer(admin, request).await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return respond::method_not_allowed("GET, HEAD");

@@ -78,7 +78,11 @@ impl Report {
             }
         }
         self.suppressed.extend(other.suppressed);
-        self.not_read.extend(other.not_read);
+        for gap in other.not_read {
+            if !self.not_read.contains(&gap) {
+                self.not_read.push(gap);
+            }
+        }
         self.sorted()
     }
 
@@ -241,8 +245,11 @@ mod tests {
             unseen(Need::Journal, &["j"]),
             unseen(Need::Statements, &["s"]),
         ];
+        one.not_read = vec!["sizes".to_owned()];
+        two.not_read = vec!["sizes".to_owned(), "locks".to_owned()];
         let both = one.with(two);
         assert_eq!(names(&both), ["b", "a"]);
+        assert_eq!(both.not_read, ["sizes", "locks"]);
         assert_eq!(both.not_looked_at, [unseen(Need::Statements, &["s"])]);
         assert_eq!(both.quick_wins.len(), 2);
     }

@@ -179,6 +179,10 @@ impl Execution {
             now: now.unwrap_or(self.began),
         };
         self.journal.record_execution(&self.shape, &ended);
+        let caller = payer.as_ref().and_then(|Payer(load)| load.caller);
+        if let Some(own) = self.journal.followed(caller.map(|caller| caller.trace_id)) {
+            own.record_execution(&self.shape, &ended);
+        }
         payer
     }
 

@@ -9,6 +9,7 @@ use paceline_sql::{Shape, ShapeId};
 use crate::attribution::{Closing, OpenLoads};
 use crate::config::Config;
 use crate::execution::{Ended, Execution, StatementStart};
+use crate::follow::Followed;
 use crate::load::{Load, LoadStart, LoadState, OpenLoad, Outcome};
 use crate::recent::{Kept, Recent, RequestRecord, RequestSummary};
 use crate::route::{RouteSnapshot, Routes};
@@ -22,6 +23,7 @@ pub struct Journal {
     pub(crate) config: Config,
     pub(crate) loads: OpenLoads,
     pub(crate) counters: Counters,
+    pub(crate) followed: Followed,
     routes: Routes,
     shapes: Shapes,
     recent: Recent,
@@ -34,6 +36,7 @@ impl Journal {
         Arc::new(Self {
             loads: OpenLoads::new(config.open_loads_max, config.overlaps_max),
             counters: Counters::default(),
+            followed: Followed::default(),
             routes: Routes::new(&config, now),
             shapes: Shapes::new(config.shapes_max, now),
             recent: Recent::new(config.recent_requests_max, config.recent_statements_max),
@@ -135,9 +138,25 @@ impl Journal {
         let used_at = now.unwrap_or(load.opened);
         let (kept, tallies) = self.keep(load, state, &closing, outcome, now);
         let kept = Arc::new(kept);
-        let dropped = self
-            .routes
-            .record(&kept, load.configured, &tallies, used_at);
+        if let Some(own) = self.followed(load.caller.map(|caller| caller.trace_id)) {
+            own.adopt(&kept, load.configured, &tallies, used_at);
+        }
+        self.record_request(&kept, load.configured, &tallies, used_at);
+        match now {
+            Some(_) => self.counters.loads_finished.add(1),
+            None => self.counters.loads_aborted.add(1),
+        }
+    }
+
+    /// Counts a request for its route, and keeps it among the recent ones.
+    pub(crate) fn record_request(
+        &self,
+        kept: &Arc<Kept>,
+        is_configured: bool,
+        tallies: &Tallies,
+        used_at: Instant,
+    ) {
+        let dropped = self.routes.record(kept, is_configured, tallies, used_at);
         if dropped > 0 {
             self.counters.pairs_dropped.add(dropped);
         }
@@ -149,11 +168,7 @@ impl Journal {
         if tallies.uncompared > 0 {
             self.counters.statements_uncompared.add(tallies.uncompared);
         }
-        self.recent.push(kept);
-        match now {
-            Some(_) => self.counters.loads_finished.add(1),
-            None => self.counters.loads_aborted.add(1),
-        }
+        self.recent.push(Arc::clone(kept));
     }
 
     fn keep(

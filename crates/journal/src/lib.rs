@@ -77,6 +77,7 @@
 mod attribution;
 mod config;
 mod execution;
+mod follow;
 mod journal;
 mod latencies;
 mod load;

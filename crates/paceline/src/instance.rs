@@ -35,18 +35,26 @@ impl Instance {
 
     /// What it answers at this path.
     pub(crate) fn get<T: DeserializeOwned>(&mut self, path: &str) -> anyhow::Result<T> {
+        self.ask("GET", path)
+    }
+
+    /// What it answers to this method at this path.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+    ) -> anyhow::Result<T> {
         let target = &self.target;
-        let sample = Sample {
-            route: 0,
-            method: Default::default(),
-            path: path.to_owned(),
-            headers: Default::default(),
-            body: Default::default(),
+        let mut sample = Sample {
+            method: method.parse()?,
+            ..Sample::get(path)
         };
+        // No web page can send this unasked.
+        sample.headers.insert("x-paceline", "diagnose".parse()?);
         let answer = self.fetcher.fetch(&sample).with_context(|| {
             format!("Could not ask {target}; is `paceline run` there, and is this its admin port")
         })?;
-        if answer.status == 200 {
+        if matches!(answer.status, 200 | 201) {
             return serde_json::from_slice(&answer.body).with_context(|| {
                 format!("{target} did not answer as the admin port of this version does")
             });

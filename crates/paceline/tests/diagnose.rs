@@ -159,7 +159,7 @@ fn seen_by(config: &str) -> (Vec<Value>, bool, String) {
     let paceline = Paceline::launch().config(config).start();
     let report = paceline.admin_json("/api/v1/findings");
     let list = |name: &str| report[name].as_array().expect("a list").clone();
-    let rules = list("findings").iter().map(|one| one["rule"].clone());
+    let rules = list("findings").into_iter().map(|one| one["rule"].clone());
     let unseen = list("not_looked_at");
     let lacks_database = unseen.iter().any(|one| one["needs"] == "database");
     (

@@ -3,6 +3,7 @@
 //! Fields are only ever added. Units stand last in names; a percentile that nothing was measured for is `null`.
 
 mod parts;
+pub(crate) mod probe;
 mod query;
 mod requests;
 mod slow;
@@ -11,6 +12,7 @@ mod tables;
 mod tests;
 mod time;
 
+pub(crate) use probe::Probing;
 pub use time::rfc3339;
 
 use std::cmp::Reverse;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use paceline_diagnose::{Material, Report};
-use paceline_journal::RequestId;
+use paceline_journal::{Journal, RequestId};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
@@ -75,6 +77,14 @@ pub(crate) fn slow(admin: &Admin) -> Answer {
 
 /// Findings, in the order in which they are worth being looked at.
 pub(crate) async fn findings(admin: &Arc<Admin>) -> Answer {
+    match look(admin, Arc::clone(&admin.parts.journal)).await {
+        Ok(report) => ok(&report),
+        Err(refusal) => refusal,
+    }
+}
+
+/// Has the rules look at this traffic, and at the database.
+async fn look(admin: &Arc<Admin>, journal: Arc<Journal>) -> Result<Report, Answer> {
     let (snapshot, gap) = match &admin.parts.database {
         Some(database) => match database.look().await {
             Ok(snapshot) => (Some(snapshot), None),
@@ -87,21 +97,18 @@ pub(crate) async fn findings(admin: &Arc<Admin>) -> Answer {
     let looked = spawn_blocking(move || {
         let parts = &parts.parts;
         let material = Material {
-            journal: Some(&parts.journal),
+            journal: Some(&journal),
             database: snapshot.as_deref(),
         };
         let mut report = Report::of(&material);
         report.not_read.extend(gap);
         report.without(&parts.suppressions)
     });
-    match looked.await {
-        Ok(report) => ok(&report),
-        Err(error) => {
-            tracing::error!(%error, "A rule has failed.");
-            let detail = "A rule has failed; the log says which.";
-            respond::problem(StatusCode::INTERNAL_SERVER_ERROR, detail)
-        }
-    }
+    looked.await.map_err(|error| {
+        tracing::error!(%error, "A rule has failed.");
+        let detail = "A rule has failed; the log says which.";
+        respond::problem(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    })
 }
 
 /// Recent requests, newest first; `limit` and `route` narrow them.

@@ -1,6 +1,7 @@
 //! The process as a whole.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
@@ -26,6 +27,8 @@ pub(super) struct Status {
 
 #[derive(Serialize)]
 struct Gateway {
+    /// Where it serves.
+    listen: String,
     clients_open: u64,
     clients_total: u64,
     clients_refused_total: u64,
@@ -68,7 +71,7 @@ impl Status {
             gateway: parts
                 .gateway
                 .as_ref()
-                .map(|(gateway, _)| Gateway::of(gateway.stats())),
+                .map(|(gateway, _)| Gateway::of(gateway.config().listen, gateway.stats())),
             postgres: parts.proxy.is_some(),
             memory_bytes: process.resident_bytes,
             cpu_s: process.cpu.map(|cpu| cpu.as_secs_f64()),
@@ -78,8 +81,9 @@ impl Status {
 }
 
 impl Gateway {
-    fn of(stats: paceline_gateway::Stats) -> Self {
+    fn of(listen: SocketAddr, stats: paceline_gateway::Stats) -> Self {
         Self {
+            listen: listen.to_string(),
             clients_open: stats.clients_open,
             clients_total: stats.clients_total,
             clients_refused_total: stats.clients_refused_total,

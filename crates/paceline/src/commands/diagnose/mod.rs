@@ -1,6 +1,7 @@
 //! `paceline diagnose`: the findings of a running instance, and those of a database.
 
 mod database;
+mod probe;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +25,9 @@ Examples:
                                                   tables, sessions, statements
   paceline diagnose --url http://127.0.0.1:9090 \\
       --database postgres://app@db/app            both, in one report
+  paceline diagnose --probe scenario.toml         send these requests through the
+                                                  instance, one at a time, and look
+                                                  at nothing else
   paceline diagnose --json | jq '.findings[0].remedy'
   paceline diagnose --fail-on medium              as a gate in CI: exit code 1
                                                   from medium on
@@ -55,6 +59,8 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     database: Option<String>,
+    #[command(flatten)]
+    probe: probe::Args,
     /// The configuration file, for what it suppresses
     #[arg(long, value_name = "FILE", env = "PACELINE_CONFIG")]
     config: Option<PathBuf>,
@@ -86,10 +92,16 @@ enum Format {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let suppressions = suppressions(args.config.clone())?;
-    let report = match (args.url.as_deref(), args.database.as_deref()) {
-        (Some(url), Some(database)) => fetch(url)?.with(database::look(database)?),
-        (None, Some(database)) => database::look(database)?,
-        (url, None) => fetch(url.unwrap_or(URL_DEFAULT))?,
+    let url = args.url.as_deref();
+    let traffic = match (url, args.database.as_deref()) {
+        _ if args.probe.is_wanted() => Some(probe::look(url.unwrap_or(URL_DEFAULT), &args.probe)?),
+        (None, Some(_)) => None,
+        (url, _) => Some(fetch(url.unwrap_or(URL_DEFAULT))?),
+    };
+    let database = args.database.as_deref().map(database::look).transpose()?;
+    let report = match (traffic, database) {
+        (Some(traffic), Some(database)) => traffic.with(database),
+        (traffic, database) => traffic.or(database).unwrap_or_default(),
     };
     let report = report.without(&suppressions);
     let format = if args.json { Format::Json } else { args.format };

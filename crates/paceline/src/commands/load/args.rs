@@ -183,7 +183,8 @@ fn parse_stage(text: &str) -> Result<Stage, String> {
     }
 }
 
-fn read_scenario(file: &PathBuf) -> anyhow::Result<Scenario> {
+/// Reads a scenario file, or says all that is wrong with it.
+pub(crate) fn read_scenario(file: &PathBuf) -> anyhow::Result<Scenario> {
     let name = file.display();
     let text =
         std::fs::read_to_string(file).with_context(|| format!("{name} could not be read"))?;

@@ -4,6 +4,8 @@ mod args;
 mod output;
 mod view;
 
+pub(crate) use args::read_scenario;
+
 use std::process::ExitCode;
 
 use anyhow::bail;
