@@ -13,13 +13,13 @@ pub(crate) const PATH: &str = "/api/v1/reload";
 /// A page in the operator's browser may send a form here, but no header of its own without being asked first (CORS).
 const HEADER: &str = "x-paceline";
 
-/// Whether a program of the operator's asks, or the refusal.
-pub(crate) fn ours<B>(request: &Request<B>) -> Result<(), Answer> {
+/// The refusal, unless a program of the operator's asks.
+pub(crate) fn refusal<B>(request: &Request<B>) -> Option<Answer> {
     if request.headers().contains_key(HEADER) {
-        return Ok(());
+        return None;
     }
     let detail = "Send the header X-Paceline with any value, which shows that no web page asks.";
-    Err(respond::problem(StatusCode::FORBIDDEN, detail))
+    Some(respond::problem(StatusCode::FORBIDDEN, detail))
 }
 
 /// What has changed, or 422 with everything that is wrong.
@@ -34,7 +34,7 @@ pub(crate) async fn reload<B>(admin: &Arc<Admin>, request: &Request<B>) -> Answe
     if *request.method() != Method::POST {
         return respond::method_not_allowed("POST");
     }
-    if let Err(refusal) = ours(request) {
+    if let Some(refusal) = refusal(request) {
         return refusal;
     }
     match admin.parts.control.reload().await {

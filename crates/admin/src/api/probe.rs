@@ -57,7 +57,7 @@ pub(crate) async fn answer<B>(admin: &Arc<Admin>, request: &Request<B>) -> Answe
     let id = id.strip_prefix('/');
     let method = request.method();
     let changes = *method == Method::POST || *method == Method::DELETE;
-    if changes && let Err(refusal) = reload::ours(request) {
+    if changes && let Some(refusal) = reload::refusal(request) {
         return refusal;
     }
     match (method, id) {

@@ -25,8 +25,8 @@ Examples:
                                                   tables, sessions, statements
   paceline diagnose --url http://127.0.0.1:9090 \\
       --database postgres://app@db/app            both, in one report
-  paceline diagnose --probe scenario.toml         send these requests through the
-                                                  instance, one at a time, and look
+  paceline diagnose --probe scenario.toml         send these requests through
+                                                  it, one at a time, and look
                                                   at nothing else
   paceline diagnose --json | jq '.findings[0].remedy'
   paceline diagnose --fail-on medium              as a gate in CI: exit code 1

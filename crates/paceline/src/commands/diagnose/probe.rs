@@ -23,6 +23,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// What is probed with.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Send the requests of this scenario through the instance, one at a time, and report what is found in just these. No
     /// trace comments are needed for that
