@@ -5,7 +5,7 @@ use paceline_sql::{Block, Form, Place};
 
 use super::EXECUTIONS_MIN;
 use super::told::{Candidate, Cost, once};
-use super::within::{column, place, source};
+use super::within::{column, place, rows, source};
 use crate::finding::{Effort, Finding, Gain};
 use crate::render::units::{count, time};
 use crate::rule::{Check, Rule};
@@ -152,16 +152,16 @@ impl Group {
                 has_many,
             });
         };
-        let mut rows = 0.0_f64;
+        let mut most = 0.0_f64;
         let mut has_many = false;
         for number in &members {
             let table = source(snapshot, block, *number)?;
-            rows = rows.max(table.rows());
-            has_many |= table.rows() >= ROWS_MIN && !is_one_row(snapshot, block, *number, table);
+            most = most.max(rows(table));
+            has_many |= rows(table) >= ROWS_MIN && !is_one_row(snapshot, block, *number, table);
         }
         Some(Self {
             members,
-            rows: Some(rows),
+            rows: Some(most),
             has_many,
         })
     }

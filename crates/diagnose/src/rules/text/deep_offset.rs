@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use paceline_catalogue::{Relation, Snapshot};
+use paceline_catalogue::Snapshot;
 use paceline_sql::{KeysetForm, keyset_form};
 
 use super::told::{Candidate, Cost, once};
-use super::within::{indexes, source, table};
+use super::within::{indexes, rows, source, table};
 use super::{EXECUTIONS_MIN, ROWS_MIN};
 use crate::finding::{Effort, Finding, Gain};
 use crate::render::units::{count, time};
@@ -96,7 +96,7 @@ fn candidate(text: &Text, database: Option<&Snapshot>) -> Option<Candidate> {
 fn rows_of(text: &Text, snapshot: &Snapshot) -> Option<f64> {
     let block = text.structure()?.blocks.first()?;
     let tables = (0..block.sources.len()).map(|number| source(snapshot, block, number));
-    let rows = tables.map(|table| table.map(Relation::rows));
+    let rows = tables.map(|table| table.map(rows));
     rows.collect::<Option<Vec<_>>>()?
         .into_iter()
         .reduce(f64::max)

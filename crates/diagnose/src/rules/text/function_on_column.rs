@@ -4,7 +4,7 @@ use paceline_catalogue::{Column, Index, Relation, Snapshot};
 use paceline_sql::{Form, Wrapped, Wrapper, range_form};
 
 use super::told::{Candidate, Cost, once};
-use super::within::{column, has_word, index_on, is_found_otherwise, parts};
+use super::within::{column, has_word, index_on, is_found_otherwise, parts, rows};
 use super::{EXECUTIONS_MIN, ROW_READ_MIN_MS, ROWS_MIN};
 use crate::finding::{Effort, Finding, Gain};
 use crate::render::units::{count, time};
@@ -62,7 +62,7 @@ impl Found<'_> {
             column,
             index,
         } = *self;
-        let rows = table.rows();
+        let rows = rows(table);
         let reads_all = text.mean_ms() >= rows * ROW_READ_MIN_MS;
         if rows < ROWS_MIN
             || text.executions < EXECUTIONS_MIN

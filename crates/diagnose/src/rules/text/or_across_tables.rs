@@ -6,7 +6,7 @@ use paceline_catalogue::Snapshot;
 use paceline_sql::{Block, Condition, Form, union_form};
 
 use super::told::{Candidate, Cost, once};
-use super::within::{column, index_on, is_found_otherwise, parts, place, source};
+use super::within::{column, index_on, is_found_otherwise, parts, place, rows, source};
 use super::{EXECUTIONS_MIN, ROW_READ_MIN_MS, ROWS_MIN};
 use crate::finding::{Effort, Finding, Gain};
 use crate::render::units::time;
@@ -134,7 +134,7 @@ fn look(block: &Block, database: Option<&Snapshot>) -> Option<Found> {
         .iter()
         .map(|number| source(snapshot, block, *number));
     let of_arms = of_arms.collect::<Option<Vec<_>>>()?;
-    let rows_max = of_arms.iter().map(|table| table.rows()).reduce(f64::max);
+    let rows_max = of_arms.into_iter().map(rows).reduce(f64::max);
     let unindexed = arms.iter().filter_map(|arm| {
         let (Form::Equals(one) | Form::Compares(one)) = &arm.form else {
             return None;

@@ -35,6 +35,12 @@ pub(super) fn source<'s>(
     table(snapshot, block.sources.get(number)?.relation.as_ref()?)
 }
 
+/// Rows of a table, as its last VACUUM or ANALYZE found it. What is counted since then comes late, and twice when rows were inserted
+/// right before.
+pub(super) fn rows(table: &Relation) -> f64 {
+    table.estimated_rows.unwrap_or_else(|| table.rows())
+}
+
 /// The source whose column it is. A column that is named without a table is that of the only one that has it.
 pub(super) fn place(
     snapshot: Option<&Snapshot>,
