@@ -26,7 +26,7 @@ mod texts;
 
 pub use evidence::{Detail, Evidence};
 pub use finding::{Effort, Finding, Gain, Remedy, Severity, Subject, SubjectKind, Verdict};
-pub use render::{render_html, render_markdown, render_report, render_text, render_text_within};
+pub use render::{render_markdown, render_report, render_text, render_text_within};
 pub use report::{Report, Unseen};
 pub use rule::{Check, Material, Need, Rule};
 pub use suppress::{Suppressed, Suppression};

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Effort, Finding, Severity, Verdict};
+use crate::render;
 use crate::rule::{Material, Need};
 use crate::rules;
 use crate::suppress::{self, Suppressed, Suppression};
@@ -106,6 +107,16 @@ impl Report {
             let at = self.findings.iter().position(|one| one.id == *id)?;
             Some((at + 1, &self.findings[at]))
         })
+    }
+
+    /// How many findings there are, in one line: `12 findings: 1 high, 4 medium, 7 low.`
+    pub fn summary(&self) -> String {
+        render::summary(&self.findings)
+    }
+
+    /// What it does not tell of, a line each: rules that could not look, and what could not be read.
+    pub fn blind_spots(&self) -> Vec<String> {
+        render::blind_spots(self)
     }
 
     fn miss(&mut self, needs: Need, rule: &str) {

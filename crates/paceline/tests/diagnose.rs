@@ -1,7 +1,9 @@
 //! `paceline diagnose --database`: a real database, with and without an instance.
 
 use paceline_testkit::origin::{Next, Origin, Peer, Request};
-use paceline_testkit::{Auth, Options, Paceline, PrivatePostgres, options, psql, run_to_end};
+use paceline_testkit::{
+    Auth, Browser, Options, Paceline, PrivatePostgres, View, options, psql, run_to_end,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -64,17 +66,18 @@ fn a_database_is_looked_at_without_an_instance() {
     assert_eq!(finding["evidence"]["rows"], json!(5000));
 }
 
-#[test]
-fn findings_of_an_instance_and_a_database_are_one_report() {
-    let server = PrivatePostgres::start(options()).expect("a server");
-    psql(&server, &server.url("postgres"), SCHEMA);
-    let origin = Origin::start(|_: &Request, peer: &mut Peer| {
+/// An instance that has found one thing.
+fn instance() -> Origin {
+    Origin::start(|_: &Request, peer: &mut Peer| {
         let finding = json!({
             "id": "n-plus-one.x", "rule": "n-plus-one", "subject": {"kind": "route", "name": "GET /jobs"},
             "severity": "high", "title": "GET /jobs asks twenty times.", "evidence": {},
             "remedy": {"text": "Ask once.", "statement": null}, "effort": "small", "time_lost_ms": 5.0
         });
-        let unseen = json!([{"needs": "database", "rules": ["missing-foreign-key-index"]}]);
+        let unseen = json!([
+            {"needs": "database", "rules": ["missing-foreign-key-index"]},
+            {"needs": "statements", "rules": ["slow-statement"]}
+        ]);
         let body = json!({"findings": [finding], "not_looked_at": unseen}).to_string();
         let _: Next = peer.respond(
             200,
@@ -82,7 +85,68 @@ fn findings_of_an_instance_and_a_database_are_one_report() {
             body.as_bytes(),
         );
         Next::Keep
-    });
+    })
+}
+
+#[test]
+fn the_page_is_readable_everywhere_and_leads_to_the_quick_wins() {
+    let server = PrivatePostgres::start(options()).expect("a server");
+    psql(&server, &server.url("postgres"), SCHEMA);
+    let folder = tempfile::tempdir().expect("a folder");
+    let suppress = "[[diagnose.suppress]]\nrule = \"n-plus-one\"\nreason = \"known since May\"\n";
+    let config = folder.path().join("paceline.toml");
+    std::fs::write(&config, suppress).expect("a file");
+    let origin = instance();
+    let database = server.url("postgres");
+    let (url, config) = (origin.url(""), config.to_str().expect("UTF-8"));
+    let looked = ["--url", &url, "--database", &database, "--format", "html"];
+    for (name, more) in [("all", &[][..]), ("suppressed", &["--config", config])] {
+        let (code, page, errors) = diagnose(&[&looked[..], more].concat());
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        let file = folder.path().join(format!("findings-{name}.html"));
+        std::fs::write(&file, page).expect("a file");
+        let mut browser = Browser::start();
+        browser.look_everywhere(&file, true);
+        let scripts = true;
+        let (width, dark) = (1280, false);
+        browser.view(View {
+            width,
+            dark,
+            scripts,
+        });
+        browser.open(&file);
+        let text = browser.evaluate("document.body.innerText");
+        let text = text.as_str().expect("text");
+        let is_suppressed = !more.is_empty();
+        assert_eq!(text.contains("known since May"), is_suppressed, "{text}");
+        let asks = "GET /jobs asks twenty times.";
+        assert_eq!(text.contains(asks), !is_suppressed, "{text}");
+        for part in [
+            "No index serves the foreign key from public.pets (owner_id) to public.owners.",
+            "CREATE INDEX CONCURRENTLY ON public.pets (owner_id)",
+            "What was not looked at",
+            "rule that needs the extension pg_stat_statements",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        // A quick win leads to the finding that it names.
+        let led = "[...document.querySelectorAll('#quick-wins a')].map(one => [one.textContent, \
+                   document.querySelector(one.getAttribute('href')).querySelector('h3').textContent])";
+        let led = browser.evaluate(led);
+        let led = led.as_array().expect("a list");
+        assert!(!led.is_empty());
+        for pair in led {
+            let [win, finding] = [0, 1].map(|at| pair[at].as_str().expect("text"));
+            assert!(finding.ends_with(win), "{win} leads to {finding}");
+        }
+    }
+}
+
+#[test]
+fn findings_of_an_instance_and_a_database_are_one_report() {
+    let server = PrivatePostgres::start(options()).expect("a server");
+    psql(&server, &server.url("postgres"), SCHEMA);
+    let origin = instance();
     let (code, text, errors) = diagnose(&[
         "--url",
         &origin.url(""),

@@ -20,6 +20,10 @@ pub struct Report {
     pub fixes: Vec<Fix>,
     /// What was found, the costliest first; `None` when nobody looked.
     pub findings: Option<Vec<Finding>>,
+    /// What is little work and brings most, the most first.
+    pub quick_wins: Vec<QuickWin>,
+    /// What was found and nobody wants to see: its id, and the reason.
+    pub suppressed: Vec<Fact>,
     /// How it was measured: command line, durations, seed, versions.
     pub method: Vec<Fact>,
     /// What was not measured and could be taken for it, as sentences.
@@ -295,6 +299,17 @@ pub struct Finding {
     pub expected: String,
     /// What doing it brought, by measuring with and without; empty when it was not tried.
     pub gained: Vec<Measure>,
+}
+
+/// A finding whose remedy is little work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuickWin {
+    /// Its place among the findings, counted from 1.
+    pub finding: usize,
+    /// What it is about, in a sentence.
+    pub title: String,
+    /// What it brings; may be empty.
+    pub gain: String,
 }
 
 /// How much a finding matters.

@@ -21,6 +21,23 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// Writes a sentence whose pairs of backticks mark code. What is between them, and around them, is text and nothing else.
+pub(crate) struct Prose<'t>(pub(crate) &'t str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((before, (code, after))) = rest
+            .split_once('`')
+            .and_then(|(before, after)| Some((before, after.split_once('`')?)))
+        {
+            write!(f, "{}<code>{}</code>", Text(before), Text(code))?;
+            rest = after;
+        }
+        write!(f, "{}", Text(rest))
+    }
+}
+
 fn replacement(c: char) -> Option<&'static str> {
     match c {
         '&' => Some("&amp;"),
@@ -42,6 +59,26 @@ fn replacement(c: char) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backticks_in_pairs_mark_code() {
+        let rows = [
+            ("no code", "no code"),
+            (
+                "`a < b` and `c`.",
+                "<code>a &lt; b</code> and <code>c</code>.",
+            ),
+            ("one ` alone", "one ` alone"),
+            ("`a` and ` alone", "<code>a</code> and ` alone"),
+            (
+                "`</code><script>`",
+                "<code>&lt;/code&gt;&lt;script&gt;</code>",
+            ),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(Prose(text).to_string(), expected);
+        }
+    }
 
     #[test]
     fn text_stays_text() {

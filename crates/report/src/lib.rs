@@ -28,7 +28,7 @@ mod verdict;
 pub use change::{Direction, change};
 pub use data::{
     Better, Comparison, Criterion, Distribution, Fact, Figure, Finding, Fix, Grade, Measure, Next,
-    Report, Route, Severity, Side, Tone, Unit, Value, Verdict,
+    QuickWin, Report, Route, Severity, Side, Tone, Unit, Value, Verdict,
 };
 pub use page::html;
 pub use verdict::judge;

@@ -11,52 +11,8 @@ use paceline_report::{Report, html};
 use paceline_testkit::{Browser, View};
 use serde_json::Value;
 
-const WIDTHS: [u32; 2] = [360, 1280];
-/// Pixels of the smallest text.
-const TEXT_PX_MIN: f64 = 9.5;
 /// For reports of up to ten routes.
 const BYTES_MAX: usize = 150_000;
-
-/// Opens whatever is folded away.
-const UNFOLD: &str = "document.querySelectorAll('details').forEach(one => one.open = true)";
-
-/// What is wrong with the page as it is seen: text beyond its edge, text too small, headings out of order.
-const FAULTS: &str = r"(() => {
-  const wide = document.documentElement.clientWidth;
-  const faults = [];
-  if (document.documentElement.scrollWidth > wide) faults.push('the page is wider than the window');
-  for (const element of document.body.querySelectorAll('*')) {
-    const box = element.getBoundingClientRect();
-    const hidden = element.closest('.unseen') || box.width === 0;
-    if (!hidden && (box.right > wide + 1 || box.left < -1)) faults.push('beyond the edge: ' + element.outerHTML.slice(0, 90));
-    const svg = element.closest('svg');
-    const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
-    const size = parseFloat(getComputedStyle(element).fontSize) * scale;
-    const hasText = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-    const told = !hidden && hasText && !['TITLE', 'DESC'].includes(element.tagName.toUpperCase());
-    if (told && size < TEXT_PX_MIN) faults.push(size.toFixed(1) + ' px: ' + element.outerHTML.slice(0, 90));
-    if (svg && element !== svg && box.width > 0) {
-      const frame = svg.getBoundingClientRect();
-      if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
-        faults.push('outside its plot: ' + element.outerHTML.slice(0, 90));
-    }
-  }
-  let last = 0;
-  for (const heading of document.querySelectorAll('h1, h2, h3, h4, h5, h6')) {
-    const level = Number(heading.tagName[1]);
-    if (level > last + 1) faults.push('after h' + last + ' comes ' + heading.outerHTML.slice(0, 90));
-    last = level;
-  }
-  if (document.querySelectorAll('h1').length !== 1) faults.push('not exactly one h1');
-  return faults;
-})()";
-
-fn faults(browser: &mut Browser) -> Vec<String> {
-    let script = FAULTS.replace("TEXT_PX_MIN", &TEXT_PX_MIN.to_string());
-    let found = browser.evaluate(&script);
-    let found = found.as_array().unwrap().iter();
-    found.map(|one| one.as_str().unwrap().to_owned()).collect()
-}
 
 fn save(folder: &Path, name: &str, page: &str) -> PathBuf {
     let file = folder.join(format!("{name}.html"));
@@ -75,39 +31,8 @@ fn reports_are_quiet_and_readable_everywhere() {
     ];
     for (name, report) in reports {
         let file = save(folder.path(), name, &html(&report));
-        for (width, dark) in WIDTHS
-            .into_iter()
-            .flat_map(|width| [(width, false), (width, true)])
-        {
-            browser.view(View {
-                width,
-                dark,
-                scripts: false,
-            });
-            browser.open(&file);
-            let seen = format!("{name} at {width} px, dark: {dark}");
-            assert_eq!(faults(&mut browser), [""; 0], "{seen}");
-            if let Some(folder) = std::env::var_os("PACELINE_SCREENSHOTS") {
-                let picture = format!("{name}-{width}-{}.png", if dark { "dark" } else { "light" });
-                browser.screenshot(&Path::new(&folder).join(picture));
-            }
-            assert_eq!(browser.noise(), [""; 0], "{seen}");
-            // What is folded away must be as good as what is not.
-            browser
-                .evaluate("document.querySelectorAll('details').forEach(one => one.open = true)");
-            assert_eq!(faults(&mut browser), [""; 0], "{seen}, unfolded");
-            // Of a long page two views will do: its parts are those of the others. Axe itself is a script.
-            if name != "single" || dark == (width == 360) {
-                browser.view(View {
-                    width,
-                    dark,
-                    scripts: true,
-                });
-                browser.open(&file);
-                browser.evaluate(UNFOLD);
-                assert_eq!(browser.axe(), [""; 0], "{seen}");
-            }
-        }
+        // Of a long page two views will do: its parts are those of the others.
+        browser.look_everywhere(&file, name != "single");
     }
 }
 
@@ -200,6 +125,10 @@ fn print_shows_what_is_folded_away() {
     browser.evaluate(
         "document.querySelectorAll('details.card, .plots details').forEach(one => one.remove())",
     );
+    // A page long, so that it shows in their number whether it is there.
+    browser.evaluate(
+        "document.querySelectorAll('details dl').forEach(one => one.style.minHeight = '1200px')",
+    );
     let pages = |browser: &mut Browser| {
         browser
             .print()
@@ -233,7 +162,7 @@ fn a_bad_page_is_seen() {
          <img src='missing.png' alt=''><script>console.warn('a warning'); throw new Error('a fault')</script>",
     );
     browser.open(&file);
-    let seen = faults(&mut browser).join("\n");
+    let seen = browser.faults().join("\n");
     for part in [
         "wider than the window",
         "beyond the edge: <div",

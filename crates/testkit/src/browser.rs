@@ -32,6 +32,9 @@ const FLAGS: [&str; 11] = [
 /// Chromium reads commands from descriptor 3 and writes to 4.
 const PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A phone's and a desk's, in pixels.
+const WIDTHS: [u32; 2] = [360, 1280];
+const UNFOLD: &str = "document.querySelectorAll('details').forEach(one => one.open = true)";
 
 /// A browser with one page. It ends with its owner.
 pub struct Browser {
@@ -201,6 +204,49 @@ impl Browser {
         );
         let found = found.as_array().unwrap().iter();
         found.map(|one| one.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What is wrong with the page as it is seen: text beyond its edge, text too small, headings out of order.
+    #[track_caller]
+    pub fn faults(&mut self) -> Vec<String> {
+        let found = self.evaluate(include_str!("browser/faults.js"));
+        let found = found.as_array().unwrap().iter();
+        found.map(|one| one.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Fails unless a page is quiet and readable at phone and desk width, in light and dark, folded and unfolded, with its own
+    /// scripts forbidden, and axe has nothing against it. Axe looks at two of the four views, or at all.
+    ///
+    /// With `PACELINE_SCREENSHOTS` set to a folder a picture of each view is put there.
+    #[track_caller]
+    pub fn look_everywhere(&mut self, file: &Path, axe_at_all: bool) {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        for (width, dark) in WIDTHS.iter().flat_map(|w| [(*w, false), (*w, true)]) {
+            let view = |scripts| View {
+                width,
+                dark,
+                scripts,
+            };
+            let seen = format!("{name} at {width} px, dark: {dark}");
+            self.view(view(false));
+            self.open(file);
+            assert_eq!(self.faults(), [""; 0], "{seen}");
+            if let Some(folder) = std::env::var_os("PACELINE_SCREENSHOTS") {
+                let picture = format!("{name}-{width}-{}.png", if dark { "dark" } else { "light" });
+                self.screenshot(&Path::new(&folder).join(picture));
+            }
+            assert_eq!(self.noise(), [""; 0], "{seen}");
+            // What is folded away must be as good as what is not.
+            self.evaluate(UNFOLD);
+            assert_eq!(self.faults(), [""; 0], "{seen}, unfolded");
+            // Axe is a script itself.
+            if axe_at_all || dark == (width == WIDTHS[0]) {
+                self.view(view(true));
+                self.open(file);
+                self.evaluate(UNFOLD);
+                assert_eq!(self.axe(), [""; 0], "{seen}");
+            }
+        }
     }
 
     /// Saves a picture of the whole page.

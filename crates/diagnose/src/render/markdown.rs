@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::{blind_spots, mark, summary, win};
+use super::{mark, win};
 use crate::finding::Finding;
 use crate::report::Report;
 
 /// The whole report as Markdown. What comes from outside is escaped.
 pub fn render_markdown(report: &Report) -> String {
-    let mut page = format!("# Findings\n\n{}\n", summary(&report.findings));
+    let mut page = format!("# Findings\n\n{}\n", report.summary());
     for (at, finding) in report.findings.iter().enumerate() {
         write_finding(&mut page, at + 1, finding);
     }
@@ -23,7 +23,7 @@ pub fn render_markdown(report: &Report) -> String {
     let suppressed = report.suppressed.iter();
     let suppressed = suppressed.map(|one| format!("- {}: {}", code(&one.id), escaped(&one.reason)));
     list("Suppressed", suppressed.collect());
-    let unseen = blind_spots(report).into_iter();
+    let unseen = report.blind_spots().into_iter();
     list(
         "Not looked at",
         unseen.map(|line| format!("- {}", escaped(&line))).collect(),

@@ -1,11 +1,9 @@
 //! Reports as text for people.
 
-mod html;
 mod markdown;
 mod text;
 pub(crate) mod units;
 
-pub use html::render_html;
 pub use markdown::render_markdown;
 pub use text::{render_report, render_text, render_text_within};
 
@@ -13,7 +11,7 @@ use crate::finding::{Finding, Severity, Verdict};
 use crate::report::Report;
 
 /// How many there are, in one line: `12 findings: 1 high, 4 medium, 7 low.`
-fn summary(findings: &[Finding]) -> String {
+pub(crate) fn summary(findings: &[Finding]) -> String {
     let severities = [Severity::High, Severity::Medium, Severity::Low];
     let counts: Vec<_> = severities
         .iter()
@@ -49,7 +47,7 @@ fn win(finding: &Finding) -> String {
 }
 
 /// What the report does not tell of, a line each.
-fn blind_spots(report: &Report) -> Vec<String> {
+pub(crate) fn blind_spots(report: &Report) -> Vec<String> {
     let unseen = report.not_looked_at.iter().map(|unseen| {
         let (count, needs) = (unseen.rules.len(), unseen.needs.about());
         let rules = if count == 1 {

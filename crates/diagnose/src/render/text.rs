@@ -1,6 +1,6 @@
 //! Findings as text for a terminal.
 
-use super::{blind_spots, mark, summary, win};
+use super::{mark, win};
 use crate::finding::Finding;
 use crate::report::Report;
 
@@ -29,14 +29,14 @@ pub fn render_report(report: &Report, width: usize) -> String {
     let suppressed = suppressed.map(|one| ("-".to_owned(), format!("{}: {}", one.id, one.reason)));
     let count = report.suppressed.len();
     list(&format!("Suppressed: {count}"), suppressed.collect());
-    let unseen = blind_spots(report).into_iter();
+    let unseen = report.blind_spots().into_iter();
     let unseen = unseen.map(|line| ("-".to_owned(), line));
     list("Not looked at:", unseen.collect());
     let wins = report.quick_wins();
     let wins = wins.map(|(at, finding)| (format!("{at}."), win(finding)));
     list("Quick wins, the largest gain first:", wins.collect());
     text.push('\n');
-    wrap(&summary(&report.findings), "", 3, width, &mut text);
+    wrap(&report.summary(), "", 3, width, &mut text);
     text
 }
 

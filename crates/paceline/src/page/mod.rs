@@ -1,5 +1,6 @@
 //! The HTML report: what the commands measured and found, brought into the form of `paceline-report`.
 
+mod diagnosis;
 mod findings;
 mod load;
 mod versus;
@@ -9,10 +10,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use paceline_report::{Fact, Report, html};
+use paceline_report::{Fact, Report};
 
+pub(crate) use diagnosis::of_diagnosis;
 pub(crate) use findings::finding;
 pub(crate) use load::{grade, of_load, route, value};
+pub(crate) use paceline_report::html;
 pub(crate) use versus::of_comparison;
 
 /// Fails early when the file cannot be written: nobody wants to learn that after a minute of load.
@@ -41,28 +44,32 @@ pub(crate) fn signed(report: Report) -> Report {
     }
 }
 
-/// How the command was called, and on what machine.
+/// How the command was called, and on what machine the load was made.
 pub(crate) fn circumstances() -> Vec<Fact> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let machine = format!(
+        "{cpus} CPUs, {} {} {}; the load generator ran on it",
+        std::env::consts::OS,
+        kernel.trim(),
+        std::env::consts::ARCH
+    );
+    let mut facts = call();
+    facts.push(Fact::new("Machine", machine));
+    facts
+}
+
+/// How the command was called.
+fn call() -> Vec<Fact> {
     let command = std::env::args().map(|argument| quoted(&without_secrets(&argument)));
     let mut command: Vec<_> = command.collect();
     // Where the binary lies is nobody's business.
     if let Some(first) = command.first_mut() {
         *first = "paceline".to_owned();
     }
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     vec![
         Fact::code("Command", command.join(" ")),
         Fact::new("Version", concat!("paceline ", env!("CARGO_PKG_VERSION"))),
-        Fact::new(
-            "Machine",
-            format!(
-                "{cpus} CPUs, {} {} {}; the load generator ran on it",
-                std::env::consts::OS,
-                kernel.trim(),
-                std::env::consts::ARCH
-            ),
-        ),
     ]
 }
 
@@ -75,16 +82,25 @@ fn quoted(argument: &str) -> String {
     format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
-/// A report is sent around: what stands before the `@` of a URL stays here.
+/// A report is sent around: what stands before the `@` of a URL stays here, and so does a password behind its `?`.
 fn without_secrets(argument: &str) -> String {
     let Some((scheme, rest)) = argument.split_once("://") else {
         return argument.to_owned();
     };
     let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..host_end].rfind('@') {
-        Some(at) => format!("{scheme}://…{}", &rest[at..]),
-        None => argument.to_owned(),
-    }
+    let (user, rest) = match rest[..host_end].rfind('@') {
+        Some(at) => ("…", &rest[at..]),
+        None => ("", rest),
+    };
+    let Some((place, query)) = rest.split_once('?') else {
+        return format!("{scheme}://{user}{rest}");
+    };
+    let shown = |pair| match str::split_once(pair, '=') {
+        Some((name, _)) if name.contains("password") => format!("{name}=…"),
+        _ => pair.to_owned(),
+    };
+    let query: Vec<_> = query.split('&').map(shown).collect();
+    format!("{scheme}://{user}{place}?{}", query.join("&"))
 }
 
 #[cfg(test)]
@@ -103,6 +119,10 @@ mod tests {
                 "'http://a.example/x?y={1..9}'",
             ),
             ("http://me:secret@a.example/@x", "'http://…@a.example/@x'"),
+            (
+                "postgres://db/app?user=me&password=secret&sslmode=require",
+                "'postgres://db/app?user=me&password=…&sslmode=require'",
+            ),
             (
                 "--url=http://me:p@ss@a.example",
                 "'--url=http://…@a.example'",

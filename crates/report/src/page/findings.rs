@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::fixes::write_gained;
-use crate::data::{Fact, Finding, Severity};
-use crate::escape::Text;
+use crate::data::{Fact, Finding, QuickWin, Severity};
+use crate::escape::{Prose, Text};
 
 pub(super) fn write(findings: &[Finding], page: &mut String) -> fmt::Result {
     if findings.is_empty() {
@@ -24,20 +24,20 @@ fn write_one(finding: &Finding, number: usize, page: &mut String) -> fmt::Result
         Some(Severity::Low) => ("low", "low"),
         None => ("alone", "leave it alone"),
     };
-    let title = Text(&finding.title);
+    let title = Prose(&finding.title);
     writeln!(
         page,
         "<article class=\"card finding\" id=\"finding-{number}\">\n\
          <h3><span class=\"mark {class}\">{word}</span> {title}</h3>\n<dl>"
     )?;
-    let mut remedy = Text(&finding.remedy).to_string();
+    let mut remedy = Prose(&finding.remedy).to_string();
     if let Some(statement) = &finding.statement {
         write!(remedy, "<pre><code>{}</code></pre>", Text(statement))?;
     }
     let mut rows = vec![
         ("What to do", remedy),
         ("Effort", Text(&finding.effort).to_string()),
-        ("Expected", Text(&finding.expected).to_string()),
+        ("Expected", Prose(&finding.expected).to_string()),
     ];
     let mut gained = String::new();
     write_gained(&finding.title, &finding.gained, &mut gained)?;
@@ -60,12 +60,28 @@ fn write_one(finding: &Finding, number: usize, page: &mut String) -> fmt::Result
     )
 }
 
+/// What to do first, each leading to its finding.
+pub(super) fn write_wins(wins: &[QuickWin], page: &mut String) -> fmt::Result {
+    page.push_str("<ol>\n");
+    for win in wins {
+        let (number, title) = (win.finding, Prose(&win.title));
+        write!(page, "<li><a href=\"#finding-{number}\">{title}</a>")?;
+        if !win.gain.is_empty() {
+            write!(page, " Gain: {}", Prose(&win.gain))?;
+        }
+        page.push_str("</li>\n");
+    }
+    page.push_str("</ol>\n");
+    Ok(())
+}
+
 /// A line of a list of facts.
 pub(super) fn write_fact(fact: &Fact, page: &mut String) -> fmt::Result {
-    let (label, text) = (Text(&fact.label), Text(&fact.text));
+    let label = Text(&fact.label);
     if fact.code {
+        let text = Text(&fact.text);
         writeln!(page, "<dt>{label}</dt><dd><code>{text}</code></dd>")
     } else {
-        writeln!(page, "<dt>{label}</dt><dd>{text}</dd>")
+        writeln!(page, "<dt>{label}</dt><dd>{}</dd>", Prose(&fact.text))
     }
 }

@@ -3,27 +3,38 @@
 use std::fmt::{self, Write as _};
 
 use super::findings::write_fact;
-use crate::data::{Report, Route, Value};
+use crate::data::{Fact, Report, Route, Value};
 use crate::escape::Text;
 
 pub(super) fn write(report: &Report, page: &mut String) -> fmt::Result {
     if !report.method.is_empty() {
-        page.push_str("<dl class=\"facts\">\n");
-        for fact in &report.method {
-            write_fact(fact, page)?;
-        }
-        page.push_str("</dl>\n");
+        write_facts(&report.method, page)?;
     }
     if !report.unmeasured.is_empty() {
-        page.push_str("<h3>What was not measured</h3>\n<ul>\n");
+        let what = if report.is_measured() {
+            "measured"
+        } else {
+            "looked at"
+        };
+        writeln!(page, "<h3>What was not {what}</h3>\n<ul>")?;
         for sentence in &report.unmeasured {
             writeln!(page, "<li>{}</li>", Text(sentence))?;
         }
         page.push_str("</ul>\n");
     }
-    if !report.comparisons.is_empty() {
+    if report.is_measured() {
         write_reading(report, page);
     }
+    Ok(())
+}
+
+/// Lines in a list.
+pub(super) fn write_facts(facts: &[Fact], page: &mut String) -> fmt::Result {
+    page.push_str("<dl class=\"facts\">\n");
+    for fact in facts {
+        write_fact(fact, page)?;
+    }
+    page.push_str("</dl>\n");
     Ok(())
 }
 
@@ -55,6 +66,13 @@ fn write_reading(report: &Report, page: &mut String) {
         );
     }
     page.push_str("</ul>\n");
+}
+
+impl Report {
+    /// Whether there is a measurement, or only a look.
+    pub(super) fn is_measured(&self) -> bool {
+        !self.comparisons.is_empty()
+    }
 }
 
 impl Route {

@@ -96,8 +96,21 @@ fn sections(report: &Report) -> Vec<Section<'_>> {
         let body = |page: &mut String| findings::write(found, page);
         sections.push(Section::new("findings", "Findings", body));
     }
+    if !report.quick_wins.is_empty() {
+        let body = |page: &mut String| findings::write_wins(&report.quick_wins, page);
+        sections.push(Section::new("quick-wins", "Quick wins", body));
+    }
+    if !report.suppressed.is_empty() {
+        let body = |page: &mut String| method::write_facts(&report.suppressed, page);
+        sections.push(Section::new("suppressed", "Suppressed", body));
+    }
     sections.extend(comparisons);
     let body = |page: &mut String| method::write(report, page);
-    sections.push(Section::new("method", "How it was measured", body));
+    let heading = if report.is_measured() {
+        "How it was measured"
+    } else {
+        "How it was looked at"
+    };
+    sections.push(Section::new("method", heading, body));
     sections
 }

@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use paceline_diagnose::{
-    Report, Severity, Suppression, render_html, render_markdown, render_report,
-};
+use paceline_diagnose::{Report, Severity, Suppression, render_markdown, render_report};
 
 use super::GATE_FAILED;
 use crate::config::{self, Origin, Problem};
 use crate::instance::{Instance, URL_DEFAULT};
+use crate::page;
 use crate::terminal;
 
 const AFTER_HELP: &str = "\
@@ -109,7 +108,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Text => render_report(&report, WIDTH),
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
         Format::Markdown => render_markdown(&report),
-        Format::Html => render_html(&report),
+        Format::Html => page::html(&page::of_diagnosis(&report)),
     })?;
     let limit = args.fail_on.map(Severity::from);
     Ok(if limit.is_some_and(|limit| report.reaches(limit)) {
