@@ -10,7 +10,7 @@ mod ratios;
 mod tests;
 mod text;
 
-use crate::{Cancel, Error, Estimate, Load, Mode, Plan, Report, Target, run};
+use crate::{Cancel, Distribution, Error, Estimate, Load, Mode, Plan, Report, Target, run};
 use fastrand::Rng;
 use serde::Serialize;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub struct Compared {
 }
 
 /// What one target did over all its blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the names say it, and they are those of `Row`")]
 pub struct Numbers {
     pub requests: u64,
@@ -72,6 +72,7 @@ pub struct Numbers {
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     pub error_rate: f64,
+    pub distribution: Distribution,
 }
 
 /// Ratios; `None` where one side has too little of it (a percentile needs ten latencies above it)

@@ -125,6 +125,7 @@ impl Side {
             p95_ms: self.all.quantile_ms(0.95),
             p99_ms: self.all.quantile_ms(0.99),
             error_rate: self.error_rate(&once).unwrap_or(0.0),
+            distribution: self.all.clone(),
         }
     }
 }

@@ -129,7 +129,7 @@ fn drifting(factor: f64, seed: u64) -> Vec<(crate::Row, crate::Row)> {
             errors: crate::Errors::default(),
             dropped: 0,
             response_bytes: 0,
-            distribution: crate::Distribution::from_ms(values),
+            distribution: Distribution::from_ms(values),
         }
     };
     let drift = (0..20_u32).map(|n| 10.0 * (1.0 + f64::from(n) / 10.0));

@@ -2,6 +2,7 @@
 
 mod k6;
 mod metric;
+mod ratio;
 
 use crate::{Block, Error, Estimate, Report, Scenario};
 use metric::{Metric, NAMES};
@@ -16,6 +17,8 @@ use serde::Serialize;
 /// | `error_rate` | `0.1%`, or the fraction `0.001` |
 /// | `requests_per_s`, `requests`, `errors`, `dropped` | a number |
 ///
+/// A number followed by `x` limits a ratio, of the second of two servers to the first: `p95<1.1x`.
+///
 /// The operators are `<`, `<=`, `>`, `>=`, `==` and `!=`. With a route's name and a colon before
 /// it, it speaks of that route alone, else of the whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Threshold {
     metric: Metric,
     operator: Operator,
     limit: f64,
+    /// Whether the limit is one of the ratio of two servers.
+    is_ratio: bool,
 }
 
 /// Whether a report kept a threshold.
@@ -35,8 +40,11 @@ pub struct Verdict {
     /// What was measured: milliseconds, a fraction, or a number. `None` when there is nothing to
     /// measure it by, which fails the threshold: silence is no proof.
     pub actual: Option<f64>,
-    /// What the number is: `ms`, `requests/s`, `fraction`, or empty for a plain count.
+    /// What the number is: `ms`, `requests/s`, `fraction`, `ratio`, or empty for a plain count.
     pub unit: &'static str,
+    /// Where a ratio lies with 95 % confidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Estimate>,
     /// Whether it was kept.
     pub passed: bool,
 }
@@ -47,6 +55,12 @@ impl Verdict {
         match (self.actual, self.unit) {
             (None, _) => "nothing measured".to_owned(),
             (Some(actual), "fraction") => format!("{:.3}%", actual * 100.0),
+            (Some(actual), "ratio") => match self.interval {
+                Some(Estimate { low, high, .. }) => {
+                    format!("{actual:.3} ×, {low:.3} to {high:.3}")
+                }
+                None => format!("{actual:.3} ×"),
+            },
             (Some(actual), "") => format!("{actual}"),
             (Some(actual), unit) => format!("{actual:.1} {unit}"),
         }
@@ -102,15 +116,19 @@ impl Threshold {
                 .ok_or_else(|| format!("there is no metric \"{name}\"; there are {NAMES}")),
         };
         let metric = metric.map_err(refuse)?;
-        let limit = metric
-            .read(expression[at + sign.len()..].trim())
-            .map_err(refuse)?;
+        let value = expression[at + sign.len()..].trim();
+        let ratio = ratio::read(value, metric).transpose().map_err(refuse)?;
+        let limit = match ratio {
+            Some(limit) => limit,
+            None => metric.read(value).map_err(refuse)?,
+        };
         Ok(Self {
             text: text.to_owned(),
             route,
             metric,
             operator,
             limit,
+            is_ratio: ratio.is_some(),
         })
     }
 
@@ -150,6 +168,7 @@ impl Threshold {
             threshold: self.text.clone(),
             actual,
             unit: self.metric.unit(),
+            interval: None,
             passed,
         }
     }
@@ -165,6 +184,9 @@ impl Threshold {
                 reason: reason.to_owned(),
             })
         };
+        if self.is_ratio {
+            return refuse("an objective is no ratio: there is only one server");
+        }
         if self.route.is_some() {
             return refuse("an objective of a capacity speaks of the whole, not of one route");
         }

@@ -168,3 +168,120 @@ fn report() -> Report {
         blocks: Vec::new(),
     }
 }
+
+/// Two servers of which the second has these ratios.
+fn compared(p95: [f64; 3], errors: [f64; 2]) -> crate::Comparison {
+    let numbers = |error_rate| crate::Numbers {
+        requests: 1_000,
+        requests_per_s: 50.0,
+        p50_ms: None,
+        p95_ms: None,
+        p99_ms: None,
+        error_rate,
+        distribution: Distribution::default(),
+    };
+    let [value, low, high] = p95;
+    let row = |route: &str| crate::Compared {
+        route: route.to_owned(),
+        a: numbers(errors[0]),
+        b: numbers(errors[1]),
+        ratio: crate::Ratios {
+            p95_ms: Some(Estimate { value, low, high }),
+            ..crate::Ratios::default()
+        },
+        error_difference: None,
+    };
+    crate::Comparison {
+        a: "http://a".to_owned(),
+        b: "http://b".to_owned(),
+        mode: Mode::OpenLoop,
+        rate: None,
+        pairs: 8,
+        block_s: 1.0,
+        seed: 1,
+        cancelled: false,
+        schedule_lag_p99_ms: None,
+        generator_late: false,
+        total: row("total"),
+        routes: vec![row("GET /a")],
+        verdict: None,
+    }
+}
+
+#[test]
+fn who_says_that_two_servers_differ_has_to_prove_it() {
+    let (equal, slower, faster, unclear) = (
+        [1.01, 0.95, 1.08],
+        [1.3, 1.2, 1.4],
+        [0.7, 0.6, 0.8],
+        [1.1, 0.85, 1.3],
+    );
+    let rows = [
+        // A guard, which equal servers keep: missed when it certainly is.
+        ("p95<1.1x", equal, true),
+        ("p95<1.1x", unclear, true),
+        ("p95<1.1x", slower, false),
+        ("p95<1.25x", slower, true),
+        ("p95 <= 1x", faster, true),
+        ("http_req_duration: p(95)<1.1x", slower, false),
+        ("GET /a:p95<1.1×", slower, false),
+        // A claim, which equal servers miss: kept when it certainly is.
+        ("p95<0.9x", equal, false),
+        ("p95<0.9x", unclear, false),
+        ("p95<0.9x", faster, true),
+        ("p95<0.75x", faster, false),
+        ("p95>1.1x", slower, true),
+        // Nothing was measured.
+        ("p99<9x", equal, false),
+        ("GET /b:p95<9x", equal, false),
+    ];
+    for (text, p95, passed) in rows {
+        let threshold = Threshold::parse(text).unwrap();
+        threshold.check_servers(true).unwrap();
+        let verdict = threshold.judge_ratio(&compared(p95, [0.0, 0.0]));
+        assert_eq!(verdict.passed, passed, "{text}: {verdict:?}");
+    }
+    let verdict = Threshold::parse("p95<1.1x")
+        .unwrap()
+        .judge_ratio(&compared(slower, [0.0, 0.0]));
+    assert_eq!(verdict.measured(), "1.300 ×, 1.200 to 1.400");
+}
+
+#[test]
+fn errors_of_neither_are_no_difference_and_errors_of_the_second_alone_are() {
+    let judge = |text: &str, errors| {
+        let threshold = Threshold::parse(text).unwrap();
+        threshold.judge_ratio(&compared([1.0; 3], errors)).passed
+    };
+    assert!(judge("error_rate<1.5x", [0.0, 0.0]));
+    assert!(!judge("error_rate<1.5x", [0.0, 0.01]));
+    // Both fail, and how they differ was not to be told.
+    assert!(!judge("http_req_failed: rate<1.5x", [0.01, 0.01]));
+}
+
+#[test]
+fn ratios_are_for_two_servers_and_have_a_few_metrics() {
+    let refused = |text: &str, part: &str| {
+        let error = Threshold::parse(text).expect_err(text).to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    };
+    refused("p90<1.1x", "p50, p95 and p99");
+    refused("avg<1.1x", "a ratio is one of");
+    refused("dropped<2x", "a ratio is one of");
+    refused("p95<fastx", "no ratio such as 1.1x");
+    let check = |text: &str, are_two| {
+        let threshold = Threshold::parse(text).unwrap();
+        threshold.check_servers(are_two).map_err(|e| e.to_string())
+    };
+    assert!(check("p95<1.1x", true).is_ok() && check("p95<200ms", false).is_ok());
+    let error = check("p95<1.1x", false).unwrap_err();
+    assert!(error.contains("only one server"), "{error}");
+    let error = check("p95<200ms", true).unwrap_err();
+    assert!(error.contains("p95<1.1x"), "{error}");
+    assert!(
+        Threshold::parse("p95<1.1x")
+            .unwrap()
+            .check_objective()
+            .is_err()
+    );
+}

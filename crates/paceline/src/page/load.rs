@@ -13,7 +13,7 @@ pub(crate) fn value(number: f64, interval: Option<Estimate>) -> Value {
 }
 
 /// Latencies as a plot needs them.
-fn distribution(latencies: &Distribution) -> page::Distribution {
+pub(super) fn distribution(latencies: &Distribution) -> page::Distribution {
     page::Distribution(latencies.buckets())
 }
 

@@ -1,11 +1,11 @@
 //! Two servers compared in turns, in the report's form.
 
-use paceline_loadgen::{Compared, Comparison, Estimate, Mode};
+use paceline_loadgen::{Compared, Comparison, Estimate, Mode, Verdict};
 use paceline_report as page;
-use paceline_report::{Better, Fact, Figure, Measure, Route, Side, Unit, Value};
+use paceline_report::{Better, Fact, Figure, Measure, Route, Side, Tone, Unit, Value};
 
 /// The comparison of two servers.
-pub(crate) fn of_comparison(found: &Comparison) -> page::Report {
+pub(crate) fn of_comparison(found: &Comparison, thresholds: &[Verdict]) -> page::Report {
     let total = route(&found.total, "All routes");
     let figures = total.measures.iter();
     let figures = figures.filter(|one| ["p50", "p95", "throughput"].contains(&&*one.name));
@@ -35,6 +35,7 @@ pub(crate) fn of_comparison(found: &Comparison) -> page::Report {
             .collect(),
     };
     let mut verdict = page::judge(&figures, &comparison);
+    gated(&mut verdict, thresholds);
     if found.generator_late {
         verdict.notes.push(
             "The load generator itself was late; the latencies contain its delay.".to_owned(),
@@ -56,6 +57,21 @@ pub(crate) fn of_comparison(found: &Comparison) -> page::Report {
         unmeasured: vec!["Other rates than this one, and other mixes of routes.".to_owned()],
         ..page::Report::default()
     }
+}
+
+/// What was asked of the ratios, and whether it was kept.
+fn gated(verdict: &mut page::Verdict, thresholds: &[Verdict]) {
+    if thresholds.is_empty() {
+        return;
+    }
+    let missed = thresholds.iter().filter(|one| !one.passed).count();
+    if missed > 0 {
+        (verdict.tone, verdict.word) = (Tone::Bad, "Thresholds missed".to_owned());
+    }
+    verdict.notes.extend(thresholds.iter().map(|one| {
+        let mark = if one.passed { "Kept" } else { "Missed" };
+        format!("{mark}: {} ({})", one.threshold, one.measured())
+    }));
 }
 
 fn load_told(found: &Comparison) -> String {
@@ -96,7 +112,9 @@ fn route(found: &Compared, name: &str) -> Route {
                 ratio.error_rate,
             ),
         ],
-        latencies: Vec::new(),
+        latencies: [a, b]
+            .map(|side| super::load::distribution(&side.distribution))
+            .into(),
     }
 }
 

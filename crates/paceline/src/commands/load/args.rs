@@ -36,13 +36,15 @@ nothing. The same rate again holds it, 0s@RATE jumps. Ramp up, soak, ramp down:
   --stage 1min@200 --stage 1h@200 --stage 1min@0
 
 Which of two is faster, and how certainly; what one can carry:
-  paceline load --url http://127.0.0.1:8080/jobs --versus http://127.0.0.1:3000
+  paceline load --url http://127.0.0.1:8080/jobs --versus http://127.0.0.1:3000 \\
+      --threshold 'p95<1.1x'
   paceline load --url http://127.0.0.1:8080/jobs --find-capacity \\
       --slo 'p95<200ms'
 
 Metrics of thresholds: p95 (any percentile) avg min max error_rate
 requests_per_s requests errors dropped; or as k6 spells it:
-'http_req_duration: p(95)<200', 'http_req_failed: rate<0.01'.
+'http_req_duration: p(95)<200', 'http_req_failed: rate<0.01'. With --versus
+they limit ratios of B to A: p50, p95, p99, error_rate, requests_per_s.
 Exit codes: 0 fine, 1 a threshold was missed, 2 could not run. Ctrl-C ends the
 load and reports what was measured.";
 
@@ -94,7 +96,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIMIT", value_parser = Threshold::parse)]
     pub(super) threshold: Vec<Threshold>,
     /// A second server for the same load, in turns with the first: ratios with intervals, and a verdict
-    #[arg(long, value_name = "URL", conflicts_with_all = ["stage", "threshold", "find_capacity", "watch_pid", "instances"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["stage", "find_capacity", "watch_pid", "instances"])]
     pub(super) versus: Option<String>,
     /// Search the highest rate, from --rate on, at which every --slo is kept
     #[arg(long, requires = "slo", conflicts_with_all = ["connections", "stage", "threshold", "instances"])]

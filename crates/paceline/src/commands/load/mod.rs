@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 pub(crate) use args::Args;
-use output::{Outcome, print};
+use output::{ComparedOutcome, Outcome, print};
 use paceline_loadgen::{Cancel, Evidence, Grade, Plan, Row, Target, compare, find_capacity};
 use view::View;
 
@@ -22,6 +22,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut plan = args.plan()?;
     for threshold in &args.threshold {
         threshold.check(&plan.scenario)?;
+        threshold.check_servers(args.versus.is_some())?;
     }
     if let Some(file) = &args.html {
         page::check_writable(file)?;
@@ -100,9 +101,16 @@ fn versus(
     let other = Target::parse(url)?;
     let comparison = compare(plan, &other, cancel)?;
     drop(view);
-    print(&comparison, args.json)?;
+    let limits = args.threshold.iter();
+    let thresholds: Vec<_> = limits.map(|limit| limit.judge_ratio(&comparison)).collect();
+    let outcome = ComparedOutcome {
+        comparison: &comparison,
+        thresholds: &thresholds,
+    };
+    outcome.print(args.json)?;
     if let Some(file) = &args.html {
-        page::save(&page::signed(page::of_comparison(&comparison)), file)?;
+        let page = page::of_comparison(&comparison, &thresholds);
+        page::save(&page::signed(page), file)?;
     }
     let total = &comparison.total;
     for (numbers, target) in [(&total.a, &plan.target), (&total.b, &other)] {
@@ -110,7 +118,10 @@ fn versus(
             bail!("{target} answered no request successfully: there is nothing to compare.");
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let missed = thresholds.iter().any(|verdict| !verdict.passed);
+    Ok(gate(
+        missed || (comparison.cancelled && !thresholds.is_empty()),
+    ))
 }
 
 /// The search for the highest rate. It fails when no rate keeps the objectives.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use paceline_loadgen::{Grade, Report, Verdict};
+use paceline_loadgen::{Comparison, Grade, Report, Verdict};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
@@ -24,6 +24,24 @@ impl Outcome<'_> {
         }
         let mut text = format!("{}\n{}", self.report, self.grade);
         text.push_str(&told(self.thresholds));
+        Ok(terminal::say(&text)?)
+    }
+}
+
+/// Two servers compared, and what was asked of their ratios.
+#[derive(Serialize)]
+pub(super) struct ComparedOutcome<'a> {
+    #[serde(flatten)]
+    pub(super) comparison: &'a Comparison,
+    pub(super) thresholds: &'a [Verdict],
+}
+
+impl ComparedOutcome<'_> {
+    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            return print_json(self);
+        }
+        let text = format!("{}{}", self.comparison, told(self.thresholds));
         Ok(terminal::say(&text)?)
     }
 }
