@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use paceline_testkit::{built_binary, run_to_end, wait_until};
+use paceline_testkit::{Browser, built_binary, run_to_end, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,6 +26,7 @@ fn the_whole_loop_is_told_as_json() {
     let ended = run_to_end(command.arg(&page), PATIENCE);
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
     check_page(&fs::read_to_string(&page).unwrap());
+    Browser::start().look_everywhere(&page, false);
     let told: Value = serde_json::from_str(&ended.stdout).expect("one JSON object and no more");
     let (before, after) = (&told["before"], &told["after"]);
 
@@ -33,6 +34,17 @@ fn the_whole_loop_is_told_as_json() {
         check_numbers(side);
         assert_eq!(side["error_rate"], 0.0, "{told:#}");
         assert!(side["capacity_rps"].as_f64().unwrap() > 0.0, "{told:#}");
+    }
+    // The same API written well has what its findings ask for.
+    check_numbers(&told["remedied"]);
+    assert_eq!(told["remedied"]["error_rate"], 0.0, "{told:#}");
+    for side in [before, after, &told["remedied"]] {
+        let grade = &side["grade"];
+        let next = &grade["next"]["missing"];
+        assert!(
+            grade["level"].is_string() || next.as_array().is_some_and(|why| !why.is_empty()),
+            "{grade:#}"
+        );
     }
     // One connection for each request, and then no more than the pool has.
     let sent = before["requests_sent"].as_u64().unwrap();
@@ -53,6 +65,10 @@ fn the_whole_loop_is_told_as_json() {
     let route = |name: &str| routes.iter().find(|r| r["route"] == name).expect(name);
     assert!(
         per_request(&route("GET /jobs")["before"]) > 20.0,
+        "{told:#}"
+    );
+    assert!(
+        per_request(&route("GET /jobs")["remedied"]) < 5.0,
         "{told:#}"
     );
     assert!(
@@ -96,10 +112,10 @@ fn the_whole_loop_is_told_as_json() {
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
     let moments = [
-        ("[1/6]", Signal::TERM),
-        ("[2/6]", Signal::INT),
-        ("[3/6]", Signal::INT),
-        ("[4/6]", Signal::TERM),
+        ("[1/7]", Signal::TERM),
+        ("[2/7]", Signal::INT),
+        ("[3/7]", Signal::INT),
+        ("[4/7]", Signal::TERM),
     ];
     for (moment, signal) in moments {
         let folder = temporary();
@@ -174,6 +190,9 @@ fn check_page(page: &str) {
         "What is missing for",
         "GET /jobs executes",
         "What watching costs",
+        "What the remedies gain",
+        "<dt>Gained</dt>",
+        "with the remedies",
         "--seconds 4 --jobs 3000 --html",
         "seed 20",
         "answers compared with direct ones: all the same",
@@ -186,7 +205,7 @@ fn check_page(page: &str) {
         page.matches("<svg").count() >= 6 && !page.contains("NaN"),
         "{page}"
     );
-    assert!(page.len() < 200_000, "{} bytes", page.len());
+    assert!(page.len() < 300_000, "{} bytes", page.len());
 }
 
 fn check_numbers(numbers: &Value) {

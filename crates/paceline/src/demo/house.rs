@@ -10,7 +10,7 @@ use paceline_sandbox::{Auth, Binaries, ChildProcess, Options, PrivatePostgres, f
 use serde_json::Value;
 
 use super::interrupt::Interrupt;
-use super::jobboard;
+use super::jobboard::{self, Style};
 use super::statistics::{DATABASE, Statistics};
 
 /// Server connections that Paceline may open in fix mode.
@@ -124,25 +124,38 @@ impl<'a> House<'a> {
         self.statistics.settle_seed(&url)
     }
 
+    /// Makes the database that the same API written well wants.
+    pub(super) fn tune(&self) -> anyhow::Result<()> {
+        let url = |name: &str| self.postgres.url(name);
+        self.statistics.tune_seed(url, jobboard::TUNED_SQL)?;
+        self.interrupt.check()?;
+        self.statistics.renew_tuned()
+    }
+
     /// Starts the sample API on this database.
     pub(super) fn start_api(&self, database_url: &str) -> anyhow::Result<Api> {
         retry_ports("the sample API", || {
-            self.start_api_on(free_port()?, database_url)
+            self.start_api_on(free_port()?, database_url, Style::Naive)
         })
     }
 
     /// Starts Paceline, and the sample API between its two halves.
-    pub(super) fn start_through(&self, mode: Mode) -> anyhow::Result<(Api, Paceline)> {
+    pub(super) fn start_through(
+        &self,
+        mode: Mode,
+        style: Style,
+    ) -> anyhow::Result<(Api, Paceline)> {
         retry_ports("Paceline with the sample API", || {
             let port = free_port()?;
             let paceline = self.start_paceline(mode, port)?;
-            let api = self.start_api_on(port, &self.database_url_through(&paceline))?;
+            let url = self.database_url_through(&paceline);
+            let api = self.start_api_on(port, &url, style)?;
             Ok((api, paceline))
         })
     }
 
-    fn start_api_on(&self, port: u16, database_url: &str) -> anyhow::Result<Api> {
-        let command = jobboard::serve(&self.jobboard, database_url, port);
+    fn start_api_on(&self, port: u16, database_url: &str, style: Style) -> anyhow::Result<Api> {
+        let command = jobboard::serve(&self.jobboard, database_url, port, style);
         let process = self.spawn(&command, &format!("api-{port}"))?;
         let target = loopback(port)?;
         self.await_answer(&process, &target, jobboard::PATH_ALIVE)?;

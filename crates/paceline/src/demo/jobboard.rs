@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use paceline_loadgen::Scenario;
 
+/// What the same API written well wants of its database.
+pub(super) const TUNED_SQL: &str = include_str!("../../../../examples/jobboard/src/seed/tuned.sql");
 const SCENARIO: &str = include_str!("../../../../examples/jobboard/scenario.toml");
 /// The ranges in the scenario, which fit a board of the usual size.
 const RANGE_JOBS: &str = "{1..100000}";
@@ -47,12 +49,22 @@ pub(super) fn seed(executable: &Path, database_url: &str, jobs: u32) -> Command 
     command
 }
 
+/// How the sample API is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// With all that the findings find.
+    Naive,
+    /// As the findings' remedies ask for.
+    Tuned,
+}
+
 /// Serves on a port of 127.0.0.1.
-pub(super) fn serve(executable: &Path, database_url: &str, port: u16) -> Command {
+pub(super) fn serve(executable: &Path, database_url: &str, port: u16, style: Style) -> Command {
     let mut command = Command::new(executable);
     command
         .arg("serve")
         .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args((style == Style::Tuned).then_some("--tuned"))
         .env("DATABASE_URL", database_url);
     command
 }

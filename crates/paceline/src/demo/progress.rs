@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::terminal;
 
-const STEPS: usize = 6;
+const STEPS: usize = 7;
 
 pub(super) struct Progress {
     begun: Instant,
@@ -22,7 +22,7 @@ impl Progress {
         }
     }
 
-    /// The next of the six steps begins.
+    /// The next of the steps begins.
     pub(super) fn step(&mut self, what: &str) {
         self.step += 1;
         let heading = format!("[{}/{STEPS}] {what}", self.step);

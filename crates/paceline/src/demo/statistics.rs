@@ -12,6 +12,8 @@ use super::interrupt::Interrupt;
 pub(super) const DATABASE: &str = "jobboard";
 /// What it is copied from before each measurement, so that all begin with the same data.
 const SEED: &str = "jobboard_seed";
+/// The same with what the API written well wants.
+const SEED_TUNED: &str = "jobboard_seed_tuned";
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 /// The first version that counts sessions.
@@ -81,15 +83,37 @@ impl Statistics {
         })
     }
 
+    /// Makes a copy of what was seeded, in which the API written well finds what it wants. `url` leads to a database by its
+    /// name.
+    pub(super) fn tune_seed(&self, url: impl Fn(&str) -> String, sql: &str) -> anyhow::Result<()> {
+        self.copy(SEED, SEED_TUNED)?;
+        let url = url(SEED_TUNED);
+        self.runtime.block_on(async {
+            let client = open(&url).await?;
+            let done = client.batch_execute(sql).await;
+            done.context("could not build the indexes")
+        })?;
+        self.settle_seed(&url)
+    }
+
     /// Gives the API's database the seeded content again, whoever is connected to it.
     pub(super) fn renew(&self) -> anyhow::Result<()> {
-        self.execute(&format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"))?;
+        self.copy(SEED, DATABASE)
+    }
+
+    /// The same from the copy that was tuned.
+    pub(super) fn renew_tuned(&self) -> anyhow::Result<()> {
+        self.copy(SEED_TUNED, DATABASE)
+    }
+
+    fn copy(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        self.execute(&format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)"))?;
         let copy = if self.version >= VERSION_FILE_COPY {
             " STRATEGY = file_copy"
         } else {
             ""
         };
-        self.execute(&format!("CREATE DATABASE {DATABASE} TEMPLATE {SEED}{copy}"))
+        self.execute(&format!("CREATE DATABASE {to} TEMPLATE {from}{copy}"))
     }
 
     /// The counters, once they stand still. A backend adds what it has counted when its

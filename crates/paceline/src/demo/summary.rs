@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paceline_diagnose::Finding;
-use paceline_loadgen::{Percentiles, Row};
+use paceline_loadgen::{Evidence, Grade, Percentiles, Row};
 use serde::Serialize;
 
 use super::answers::Comparison;
@@ -19,6 +19,8 @@ pub(super) struct Summary {
     /// Through Paceline with everything off: what observing costs.
     pub(super) observe: Side,
     pub(super) after: Side,
+    /// The same API written well, as the findings ask for, through Paceline with its fixes on.
+    pub(super) remedied: Side,
     pub(super) routes: Vec<RouteSummary>,
     pub(super) findings: Vec<Finding>,
     pub(super) answers: Answers,
@@ -40,14 +42,17 @@ pub(super) struct Side {
     pub(super) paceline_cpu_us_per_request: Option<f64>,
     /// How late the load generator itself was.
     pub(super) schedule_lag_p99_ms: Option<f64>,
+    /// What the load proved.
+    pub(super) grade: Grade,
 }
 
-/// One route, before and after.
+/// One route.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RouteSummary {
     pub(super) route: String,
     pub(super) before: Numbers,
     pub(super) after: Numbers,
+    pub(super) remedied: Numbers,
 }
 
 /// What is told alike of a route and of the whole.
@@ -96,6 +101,7 @@ impl Side {
             requests_sent: generator.requests_sent,
             paceline_cpu_us_per_request: paceline_cpu.map(|time| time.as_secs_f64() * 1e6 / sent),
             schedule_lag_p99_ms: generator.schedule_lag_p99_ms,
+            grade: Grade::of(&measured.report, Evidence::default()),
         }
     }
 }
@@ -129,23 +135,21 @@ impl From<Comparison> for Answers {
     }
 }
 
-/// The routes of two measurements, with their statements per request.
-pub(super) fn routes(before: (&Measured, &[f64]), after: (&Measured, &[f64])) -> Vec<RouteSummary> {
-    let numbers = |(measured, statements): (&Measured, &[f64])| -> Vec<Numbers> {
-        let rows = measured.report.routes.iter().zip(statements);
-        rows.map(|(row, statements)| Numbers::new(row, *statements))
-            .collect()
-    };
-    let names = before.0.report.routes.iter().map(|row| row.route.clone());
-    names
-        .zip(numbers(before))
-        .zip(numbers(after))
-        .map(|((route, before), after)| RouteSummary {
-            route,
+/// The routes of before, after and remedied, with their statements per request.
+pub(super) fn routes(sides: [(&Measured, &[f64]); 3]) -> Vec<RouteSummary> {
+    let names = sides[0].0.report.routes.iter().map(|row| &row.route);
+    let routes = names.enumerate().map(|(index, route)| {
+        let [before, after, remedied] = sides.map(|(measured, statements)| {
+            Numbers::new(&measured.report.routes[index], statements[index])
+        });
+        RouteSummary {
+            route: route.clone(),
             before,
             after,
-        })
-        .collect()
+            remedied,
+        }
+    });
+    routes.collect()
 }
 
 #[cfg(test)]
@@ -153,6 +157,22 @@ pub(super) mod tests {
     use super::*;
     use crate::demo::findings::tests::finding;
     use crate::demo::jobboard::ROUTE_N_PLUS_ONE;
+    use paceline_loadgen::{Level, Next};
+
+    /// A grade that lacks one thing.
+    fn grade(level: Option<Level>, next: Level) -> Grade {
+        Grade {
+            level,
+            complete: true,
+            criteria: Vec::new(),
+            next: Some(Next {
+                level: next,
+                missing: vec![format!("p95: too high for {next}")],
+            }),
+            critical: Vec::new(),
+            generator_late: false,
+        }
+    }
 
     /// What a demo could find out.
     pub(in crate::demo) fn summary() -> Summary {
@@ -172,6 +192,7 @@ pub(super) mod tests {
             requests_sent: 600,
             paceline_cpu_us_per_request: capacity_rps.is_none().then_some(250.0),
             schedule_lag_p99_ms: Some(0.1),
+            grade: grade(None, Level::Bronze),
         };
         let finding = finding("n-plus-one", ROUTE_N_PLUS_ONE);
         Summary {
@@ -179,10 +200,18 @@ pub(super) mod tests {
             before: side(40.0, 600, Some(100.0)),
             observe: side(45.0, 600, None),
             after: side(20.0, 10, Some(200.0)),
+            remedied: Side {
+                grade: grade(Some(Level::Bronze), Level::Silver),
+                ..side(5.0, 10, None)
+            },
             routes: vec![RouteSummary {
                 route: ROUTE_N_PLUS_ONE.to_owned(),
                 before: numbers(40.0),
                 after: numbers(20.0),
+                remedied: Numbers {
+                    statements_per_request: 2.0,
+                    ..numbers(5.0)
+                },
             }],
             findings: vec![serde_json::from_value(finding).unwrap()],
             answers: Answers {
@@ -213,6 +242,9 @@ pub(super) mod tests {
         }
         assert_eq!(json["routes"][0]["route"], "GET /jobs");
         assert_eq!(json["routes"][0]["after"]["p50_ms"], 20.0);
+        assert_eq!(json["routes"][0]["remedied"]["p50_ms"], 5.0);
+        assert_eq!(json["before"]["grade"]["level"], serde_json::Value::Null);
+        assert_eq!(json["remedied"]["grade"]["level"], "bronze");
         assert_eq!(
             json["findings"][0]["evidence"]["executions_per_request"],
             20.0

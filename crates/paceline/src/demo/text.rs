@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use paceline_diagnose::render_text;
 
+use super::remedies::Gain;
 use super::summary::{Numbers, Side, Summary};
 use super::verdict::is_worse_ms;
 
@@ -22,11 +23,13 @@ pub(super) fn whole(summary: &Summary, colours: bool) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        "\n{}\n{}\n{}\n{}",
+        "\n{}\n{}\n{}\n{}\n{}\n{}",
         paint.heading("Findings"),
         render_text(&summary.findings),
         routes(summary, paint),
         overall(summary, paint),
+        gains(summary, paint),
+        grades(summary, paint),
     );
     let Some(first) = summary.answers.different.first() else {
         let compared = summary.answers.compared;
@@ -127,23 +130,24 @@ fn line(name: &str, width: usize, before: &Numbers, after: &Numbers, paint: Pain
 }
 
 fn overall(summary: &Summary, paint: Paint) -> String {
-    let Summary {
-        before,
-        observe,
-        after,
-        ..
-    } = summary;
+    let sides = [
+        &summary.before,
+        &summary.observe,
+        &summary.after,
+        &summary.remedied,
+    ];
     let mut text = format!(
-        "{}\n{:<38} {:>12} {:>12} {:>12}\n",
+        "{}\n{:<38} {:>12} {:>12} {:>12} {:>12}\n",
         paint.heading("Overall"),
         "",
         "before",
         "observe",
-        "after"
+        "after",
+        "remedied"
     );
     let mut row = |name: &str, value: &dyn Fn(&Side) -> Option<String>| {
-        let cells = [before, observe, after]
-            .map(|side| format!("{:>12}", value(side).unwrap_or_else(|| "-".to_owned())));
+        let cells =
+            sides.map(|side| format!("{:>12}", value(side).unwrap_or_else(|| "-".to_owned())));
         let _ = writeln!(text, "{name:<38} {}", cells.join(" "));
     };
     let ms = |ms: Option<f64>| ms.map(|ms| format!("{ms:.1}"));
@@ -169,12 +173,55 @@ fn overall(summary: &Summary, paint: Paint) -> String {
     row("load generator behind schedule, p99 ms", &|side| {
         ms(side.schedule_lag_p99_ms)
     });
-    let lags = [before, observe, after].map(|side| side.schedule_lag_p99_ms.unwrap_or(0.0));
+    let lags = sides.map(|side| side.schedule_lag_p99_ms.unwrap_or(0.0));
     if lags.iter().any(|lag| *lag > LAG_MS_MAX) {
         text.push_str(
             "\nThe machine was so busy that the load generator itself was late; the latencies \
              contain its delay, so\ndo not compare them: run the demo again on a quiet machine.\n",
         );
+    }
+    text
+}
+
+/// What was gained for each finding of which that was measured.
+fn gains(summary: &Summary, paint: Paint) -> String {
+    let heading =
+        "Gained: the same API written well, as the findings ask for (remedied), through Paceline";
+    let mut text = format!("{}\n", paint.heading(heading));
+    let mut any = false;
+    for (at, finding) in summary.findings.iter().enumerate() {
+        if let Some(gain) = Gain::of(finding, summary) {
+            any = true;
+            let (number, name) = (at + 1, &finding.subject.name);
+            let _ = writeln!(
+                text,
+                "{number:>3}. {} of {name}: {}",
+                finding.rule,
+                gain.told(summary)
+            );
+        }
+    }
+    if any { text } else { String::new() }
+}
+
+/// What each load proved, and what is missing for more.
+fn grades(summary: &Summary, paint: Paint) -> String {
+    let sides = [
+        ("before", &summary.before),
+        ("after", &summary.after),
+        ("remedied", &summary.remedied),
+    ];
+    let mut text = format!("{}\n", paint.heading("Grade"));
+    for (name, side) in sides {
+        let _ = writeln!(text, "{name:<10} {}", side.grade.headline());
+        if let Some(next) = &side.grade.next {
+            for missing in &next.missing {
+                let _ = writeln!(text, "           for {}: {missing}", next.level);
+            }
+        }
+        for sentence in &side.grade.critical {
+            let _ = writeln!(text, "           critical: {sentence}");
+        }
     }
     text
 }
@@ -223,6 +270,10 @@ mod tests {
             "database connections opened",
             "the verdict",
             "210 answers compared",
+            "1. n-plus-one of GET /jobs: p50 20.0 → 5.0 ms",
+            "before     none\n           for Bronze: p95: too high for Bronze",
+            "after      none\n",
+            "remedied   Bronze\n           for Silver: p95: too high for Silver",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
