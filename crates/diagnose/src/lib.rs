@@ -28,7 +28,7 @@ pub use evidence::{Detail, Evidence};
 pub use finding::{Effort, Finding, Gain, Remedy, Severity, Subject, SubjectKind, Verdict};
 pub use render::{render_markdown, render_report, render_text, render_text_within};
 pub use report::{Report, Unseen};
-pub use rule::{Check, Material, Need, Rule};
+pub use rule::{Check, Material, Need, ProcessSeen, Rule};
 pub use suppress::{Suppressed, Suppression};
 pub use texts::{Text, Texts, Use};
 

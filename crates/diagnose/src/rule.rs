@@ -2,6 +2,7 @@
 
 use paceline_catalogue::{Snapshot, Statements};
 use paceline_journal::Journal;
+use paceline_watch::Watched;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
@@ -35,6 +36,8 @@ pub enum Check {
     Traffic(fn(&Texts<'_>) -> Vec<Finding>),
     /// The same, where the tables must be known.
     TrafficOfTables(fn(&Texts<'_>, &Snapshot) -> Vec<Finding>),
+    /// At a process that was watched.
+    Process(fn(&ProcessSeen<'_>) -> Vec<Finding>),
 }
 
 /// What a rule needs to be able to look.
@@ -49,11 +52,19 @@ pub enum Need {
     Statements,
     /// Texts of statements: from the traffic, or from pg_stat_statements.
     Texts,
+    /// A process that was watched for a while.
+    Process,
 }
 
 impl Need {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::Journal, Self::Database, Self::Statements, Self::Texts];
+    pub const ALL: [Self; 5] = [
+        Self::Journal,
+        Self::Database,
+        Self::Statements,
+        Self::Texts,
+        Self::Process,
+    ];
 
     /// As an answer to "needs what", and how it can be had.
     pub fn about(self) -> &'static str {
@@ -61,6 +72,7 @@ impl Need {
             Self::Journal => "the traffic of a running instance (--url)",
             Self::Database => "the database (--database, or diagnose.database of the instance)",
             Self::Statements => "the extension pg_stat_statements in the database",
+            Self::Process => "a process to watch (--watch-pid)",
             Self::Texts => {
                 "the traffic of a running instance, or the extension pg_stat_statements in the database"
             }
@@ -75,6 +87,19 @@ pub struct Material<'a> {
     pub journal: Option<&'a Journal>,
     /// What the database has said of itself.
     pub database: Option<&'a Snapshot>,
+    /// A process that was watched.
+    pub process: Option<&'a ProcessSeen<'a>>,
+}
+
+/// A process that was watched for a while.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessSeen<'a> {
+    /// What the system calls it; its number would make another finding of it after each restart.
+    pub name: &'a str,
+    /// What it used.
+    pub watched: &'a Watched,
+    /// Requests per second meanwhile, if they are known.
+    pub rate: Option<f64>,
 }
 
 impl Material<'_> {
@@ -98,6 +123,7 @@ impl Rule {
             Check::Statements(_) => Need::Statements,
             Check::Texts(_) => Need::Texts,
             Check::Traffic(_) => Need::Journal,
+            Check::Process(_) => Need::Process,
             Check::TextsOfTables(_) | Check::TrafficOfTables(_) => Need::Database,
         }
     }
@@ -107,7 +133,7 @@ impl Rule {
         match self.check {
             Check::Journal(_) | Check::Traffic(_) | Check::TrafficOfTables(_) => true,
             Check::Texts(_) | Check::TextsOfTables(_) => true,
-            Check::Database(_) | Check::Statements(_) => false,
+            Check::Database(_) | Check::Statements(_) | Check::Process(_) => false,
         }
     }
 
@@ -125,6 +151,7 @@ impl Rule {
                 let statements = database.statements.as_ref().ok_or(Need::Statements)?;
                 Ok(check(database, statements))
             }
+            Check::Process(check) => material.process.map(check).ok_or(Need::Process),
             Check::Texts(check) => material.texts().map(|()| check(texts)),
             Check::Traffic(check) => material.journal.map(|_| check(texts)).ok_or(Need::Journal),
             Check::TextsOfTables(check) => {

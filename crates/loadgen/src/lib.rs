@@ -49,7 +49,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod threshold;
-mod watch;
 
 pub use bootstrap::Estimate;
 pub use cancel::Cancel;
@@ -61,6 +60,7 @@ pub use fetch::{Answer, Fetcher};
 pub use grade::{Evidence, Grade, Judged, Level, Next};
 pub use intervals::Intervals;
 pub use live::{Live, Moment};
+pub use paceline_watch::{Growth, Memory, Watched};
 pub use plan::{Arrivals, Load, Plan, Stage};
 pub use report::{Errors, Generator, Mode, Percentiles, Report, Row, StageRow};
 pub use run::run;
@@ -68,4 +68,3 @@ pub use scenario::{Problem, Route, Sample, Sampler, Scenario};
 pub use stats::Block;
 pub use target::Target;
 pub use threshold::{Threshold, Verdict};
-pub use watch::{Growth, Memory, Watched};

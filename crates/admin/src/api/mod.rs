@@ -99,6 +99,7 @@ async fn look(admin: &Arc<Admin>, journal: Arc<Journal>) -> Result<Report, Answe
         let material = Material {
             journal: Some(&journal),
             database: snapshot.as_deref(),
+            ..Material::default()
         };
         let mut report = Report::of(&material);
         report.not_read.extend(gap);

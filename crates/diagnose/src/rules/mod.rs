@@ -3,6 +3,7 @@
 mod activity;
 mod index;
 mod journal;
+mod process;
 mod server;
 mod statement;
 mod table;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> + Clone {
         table::RULES,
         activity::RULES,
         server::RULES,
+        process::RULES,
     ];
     folders.into_iter().flatten()
 }

@@ -7,11 +7,14 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod timer;
+#[cfg(test)]
+#[path = "watch/tests.rs"]
+mod watch_tests;
 
 use crate::client::Client;
 use crate::stats::{Recorder, Timeline};
-use crate::watch::{self, Usage, Watch};
 use crate::{Cancel, Error, Load, Plan, Report, live};
+use paceline_watch::{INTERVAL, Usage, Watch};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
@@ -91,7 +94,7 @@ fn watch(pid: u32, timeline: &Timeline, done: &AtomicBool) -> Watch {
             return watch;
         }
         // The last look is at the end of the measured time, whatever is still under way then.
-        next = (next + watch::INTERVAL).min(timeline.end);
+        next = (next + INTERVAL).min(timeline.end);
     }
 }
 

@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("paceline-listen", 0),
     ("paceline-sandbox", 0),
     ("paceline-report", 0),
+    ("paceline-watch", 0),
     ("paceline-journal", 1),
     ("paceline-catalogue", 1),
     ("paceline-gateway", 2),

@@ -2,6 +2,7 @@
 
 mod database;
 mod probe;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ pub(crate) struct Args {
     database: Option<String>,
     #[command(flatten)]
     probe: probe::Args,
+    #[command(flatten)]
+    watch: watch::Args,
     /// The configuration file, for what it suppresses
     #[arg(long, value_name = "FILE", env = "PACELINE_CONFIG")]
     config: Option<PathBuf>,
@@ -92,16 +95,16 @@ enum Format {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let suppressions = suppressions(args.config.clone())?;
     let url = args.url.as_deref();
+    // It takes its time; the traffic is looked at as it is then.
+    let process = args.watch.look(url.unwrap_or(URL_DEFAULT))?;
     let traffic = match (url, args.database.as_deref()) {
         _ if args.probe.is_wanted() => Some(probe::look(url.unwrap_or(URL_DEFAULT), &args.probe)?),
         (None, Some(_)) => None,
         (url, _) => Some(fetch(url.unwrap_or(URL_DEFAULT))?),
     };
     let database = args.database.as_deref().map(database::look).transpose()?;
-    let report = match (traffic, database) {
-        (Some(traffic), Some(database)) => traffic.with(database),
-        (traffic, database) => traffic.or(database).unwrap_or_default(),
-    };
+    let reports = [traffic, database, process].into_iter().flatten();
+    let report = reports.reduce(Report::with).unwrap_or_default();
     let report = report.without(&suppressions);
     let format = if args.json { Format::Json } else { args.format };
     terminal::say(&match format {

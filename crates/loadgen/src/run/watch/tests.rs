@@ -1,4 +1,9 @@
-use super::*;
+//! `--watch-pid` against real processes.
+
+use std::time::Duration;
+
+use paceline_watch::{Memory, Watched};
+
 use crate::tests::{Answer, OK, Server};
 use crate::{Cancel, Load, Stage, run};
 use std::process::{Child, Command, Stdio};
@@ -113,49 +118,4 @@ fn a_process_that_is_not_there_is_refused() {
     plan.watch_pid = Some(u32::MAX);
     let error = run(&plan, &Cancel::new()).unwrap_err().to_string();
     assert!(error.contains("no process 4294967295"), "{error}");
-}
-
-#[test]
-fn the_slope_is_robust_and_honest() {
-    // A line of slope 3 with a tenth of the points far off.
-    let mut rng = fastrand::Rng::with_seed(5);
-    let mut line = |slope: f64, outliers: bool| -> Vec<(f64, f64)> {
-        let noise: Vec<f64> = (0..100).map(|_| rng.f64() - 0.5).collect();
-        let off = |n: usize| if outliers && n % 10 == 3 { 500.0 } else { 0.0 };
-        (0..100)
-            .map(|n| (n as f64, slope * n as f64 + noise[n] + off(n)))
-            .collect()
-    };
-    let found = slope::theil_sen(&line(3.0, true)).unwrap();
-    assert!(
-        (found.value - 3.0).abs() < 0.05 && found.low < 3.0 && found.high > 3.0,
-        "{found:?}"
-    );
-    let mut held = 0;
-    for _ in 0..100 {
-        let found = slope::theil_sen(&line(0.0, false)).unwrap();
-        held += u32::from(found.low <= 0.0 && 0.0 <= found.high);
-    }
-    assert!((88..=100).contains(&held), "{held}");
-    assert_eq!(slope::theil_sen(&[(0.0, 1.0), (1.0, 2.0)]), None);
-    assert_eq!(slope::theil_sen(&[(1.0, 1.0); 5]), None);
-}
-
-#[test]
-fn a_random_walk_is_no_leak() {
-    // Memory that wanders: each sample follows the one before. Without regard to that, most of
-    // these would be called leaks.
-    let mut rng = fastrand::Rng::with_seed(11);
-    let mut leaks = 0;
-    for _ in 0..100 {
-        let mut at = 0.0;
-        let points: Vec<(f64, f64)> = (0..100)
-            .map(|n| {
-                at = 0.8 * at + rng.f64() - 0.5;
-                (f64::from(n), 100.0 + at)
-            })
-            .collect();
-        leaks += u32::from(slope::theil_sen(&points).unwrap().low > 0.0);
-    }
-    assert!(leaks <= 8, "{leaks} of 100");
 }

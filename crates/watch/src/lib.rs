@@ -1,12 +1,12 @@
-//! What a process uses while a load runs: CPU and resident memory, children included, and whether
-//! its memory grows without end.
+//! What a process uses over time: CPU and resident memory, children included, and whether its memory grows without end.
+#![warn(missing_docs)]
 
 mod proc;
 mod slope;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use proc::Usage;
+pub use proc::Usage;
 use serde::Serialize;
 use slope::Slope;
 use std::fmt;
@@ -51,7 +51,7 @@ pub struct Growth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Memory {
-    /// It grew certainly, and by more than a process at rest would.
+    /// It grew certainly, by more than a process at rest would, and did so until the end.
     Leak,
     /// It did not.
     Stable,
@@ -60,7 +60,8 @@ pub enum Memory {
 }
 
 /// Looks at a process from time to time.
-pub(crate) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     pid: u32,
     samples: Vec<Sample>,
     ended: bool,
@@ -73,7 +74,7 @@ struct Sample {
 }
 
 /// How often to look.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
+pub const INTERVAL: Duration = Duration::from_millis(250);
 /// Fewer samples, or less time, say nothing of growth.
 const SAMPLES_MIN: usize = 20;
 const TIME_MIN: Duration = Duration::from_secs(5);
@@ -81,11 +82,15 @@ const TIME_MIN: Duration = Duration::from_secs(5);
 const SETTLING_SHARE: f64 = 0.2;
 /// Growth within this share of memory over the whole time is none worth speaking of.
 const GROWTH_SHARE_MIN: f64 = 0.01;
+/// What only warms up grows ever more slowly. In the second half of the time a leak still grows, at this share of the whole's
+/// speed at least.
+const LATE_SHARE_MIN: f64 = 0.4;
 /// Beyond that slope's interval must exclude 0, and its lower bound be worth this much.
 const GROWTH_MIB_MIN: f64 = 0.25;
 
 impl Watch {
-    pub(crate) fn new(pid: u32) -> Self {
+    /// Nothing is seen yet.
+    pub fn new(pid: u32) -> Self {
         Self {
             pid,
             samples: Vec::new(),
@@ -93,7 +98,8 @@ impl Watch {
         }
     }
 
-    pub(crate) fn look(&mut self) {
+    /// Looks once.
+    pub fn look(&mut self) {
         match Usage::of(self.pid) {
             Some(usage) => self.samples.push(Sample {
                 at: Instant::now(),
@@ -104,7 +110,7 @@ impl Watch {
     }
 
     /// What the samples amount to. `is_steady`: whether the load was the same all the time.
-    pub(crate) fn finish(self, requests: u64, is_steady: bool) -> Option<Watched> {
+    pub fn finish(self, requests: u64, is_steady: bool) -> Option<Watched> {
         let (first, last) = (self.samples.first()?, self.samples.last()?);
         let cpu = last.usage.cpu.saturating_sub(first.usage.cpu).as_secs_f64();
         let mib = |sample: &Sample| sample.usage.resident as f64 / f64::from(1 << 20);
@@ -153,11 +159,24 @@ fn judge(growth: &Growth, points: &[(f64, f64)]) -> Memory {
     let size = points.first().map_or(0.0, |(_, mib)| *mib);
     // At its slowest, over the time that was watched.
     let grown = growth.low * hours;
-    if grown > GROWTH_MIB_MIN && grown > size * GROWTH_SHARE_MIN {
+    if grown > GROWTH_MIB_MIN
+        && grown > size * GROWTH_SHARE_MIN
+        && grows_until_the_end(growth, points)
+    {
         Memory::Leak
     } else {
         Memory::Stable
     }
+}
+
+fn grows_until_the_end(growth: &Growth, points: &[(f64, f64)]) -> bool {
+    let half = points.last().map_or(0.0, |(hours, _)| hours / 2.0);
+    let late: Vec<_> = points
+        .iter()
+        .filter(|(at, _)| *at >= half)
+        .copied()
+        .collect();
+    slope::theil_sen(&late).is_some_and(|late| late.value >= growth.value * LATE_SHARE_MIN)
 }
 
 impl fmt::Display for Watched {

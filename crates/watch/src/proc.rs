@@ -6,10 +6,11 @@ use std::time::Duration;
 
 /// CPU time and memory of a process and all that descend from it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) cpu: Duration,
+pub struct Usage {
+    /// User and system, also of children that were waited for.
+    pub cpu: Duration,
     /// Bytes. What processes share counts for each: it is the change that matters.
-    pub(crate) resident: u64,
+    pub resident: u64,
 }
 
 /// Clock ticks per second of the CPU times in `/proc`. The kernel's interface has it fixed at 100 on
@@ -20,7 +21,7 @@ const PROCESSES_MAX: usize = 4096;
 
 impl Usage {
     /// `None` when there is no such process, or no `/proc`.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
+    pub fn of(pid: u32) -> Option<Self> {
         let mut usage = Self::of_one(pid)?;
         let mut known = BTreeSet::from([pid]);
         let mut unseen = vec![pid];
