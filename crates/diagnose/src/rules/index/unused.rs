@@ -91,11 +91,14 @@ fn finding(snapshot: &Snapshot, index: &Index) -> Option<Finding> {
     })
 }
 
-/// The foreign key whose rows nothing else finds.
+/// The foreign key whose rows nothing else finds. Of several that are all unused one must stay: the oldest.
 fn only_one_for<'s>(snapshot: &'s Snapshot, table: &Relation, index: &Index) -> Option<&'s str> {
     let others = |key| {
         let mut indexes = snapshot.indexes_of(table.oid);
-        indexes.any(|one| one.oid != index.oid && serves(one, key))
+        indexes.any(|one| {
+            let stays = one.scans > 0 || one.is_unique || one.oid < index.oid;
+            one.oid != index.oid && stays && serves(one, key)
+        })
     };
     let mut keys = foreign_keys_of(snapshot, table.oid);
     keys.find(|key| serves(index, key) && !others(key))
@@ -192,5 +195,16 @@ mod tests {
         );
         snapshot.indexes.push(index(4, 1, "another", &[2, 1]));
         assert_eq!(look(&RULE, &snapshot)[0].verdict, Verdict::Act);
+        // Where neither is used, one must stay.
+        snapshot.indexes[2].scans = 0;
+        let verdicts: Vec<_> = look(&RULE, &snapshot)
+            .iter()
+            .map(|finding| (finding.subject.name.clone(), finding.verdict))
+            .collect();
+        let expected = [
+            ("public.another".to_owned(), Verdict::Act),
+            ("public.jobs_old".to_owned(), Verdict::LeaveAlone),
+        ];
+        assert_eq!(verdicts, expected);
     }
 }
