@@ -17,6 +17,8 @@
 mod evidence;
 mod finding;
 mod id;
+mod origin;
+mod orm;
 mod render;
 mod report;
 mod rule;

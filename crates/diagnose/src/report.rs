@@ -2,9 +2,11 @@
 
 use std::cmp::Ordering;
 
+use paceline_catalogue::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Effort, Finding, Severity, Verdict};
+use crate::origin;
 use crate::render;
 use crate::rule::{Material, Need};
 use crate::rules;
@@ -56,7 +58,19 @@ impl Report {
         let gaps = material.database.into_iter().flat_map(|one| &one.gaps);
         let gaps = gaps.map(|gap| format!("{}: {}", gap.what, gap.reason));
         report.not_read.extend(gaps);
-        report.sorted()
+        match material.database {
+            Some(database) => report.explained_by(database),
+            None => report.sorted(),
+        }
+    }
+
+    /// With what the database knows of findings in the traffic: where the values of a loop come from, and the types of arrays.
+    #[must_use]
+    pub fn explained_by(mut self, database: &Snapshot) -> Self {
+        for finding in &mut self.findings {
+            origin::explain(finding, database);
+        }
+        self.sorted()
     }
 
     /// This and another report: what either found, and what neither could look at.

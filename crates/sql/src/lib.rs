@@ -26,6 +26,7 @@
 mod batch;
 mod comment;
 mod condense;
+mod join;
 mod lexer;
 mod pretty;
 mod reduce;
@@ -39,8 +40,9 @@ mod tree;
 mod trusted;
 mod watched;
 
-pub use batch::{BatchForm, batch_form};
+pub use batch::{BatchForm, TypeOf, batch_form, batch_form_typed};
 pub use comment::{Stripped, TraceComment, strip_comment};
+pub use join::{Lookup, Output, join_form, lookups, outputs};
 pub use session::{SessionEffect, SessionFacts, SessionState, SettingChange, SettingName};
 pub use shape::{Kind, Relation, Shape, ShapeId, TransactionControl};
 pub use statements::{Limits, Statement, Statements, Understanding};

@@ -8,10 +8,10 @@ mod server;
 mod statement;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 
-pub(crate) use journal::is_the_applications;
+pub(crate) use journal::{EarlierStatement, N_PLUS_ONE, N_PLUS_ONE_WRITES, is_the_applications};
 
 use crate::render::units::time;
 use crate::rule::Rule;

@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::rule::{Material, Rule};
 
 /// A quiet database that has run for a month.
-pub(super) fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let setting = |name: &str, value: &str, unit: &str| {
         let (value, unit) = (value.to_owned(), unit.to_owned());
         (name.to_owned(), Setting { value, unit })
@@ -43,7 +43,7 @@ pub(super) fn snapshot() -> Snapshot {
 }
 
 /// A table of so many rows that is in use and in order, with the columns `id` and `owner_id`.
-pub(super) fn table(oid: u32, name: &str, rows: u64) -> Relation {
+pub(crate) fn table(oid: u32, name: &str, rows: u64) -> Relation {
     let column = |number: i16, name: &str, type_name: &str| Column {
         number,
         name: name.to_owned(),
@@ -75,7 +75,7 @@ pub(super) fn table(oid: u32, name: &str, rows: u64) -> Relation {
 }
 
 /// A B-tree over these columns that queries use.
-pub(super) fn index(oid: u32, relation: u32, name: &str, columns: &[i16]) -> Index {
+pub(crate) fn index(oid: u32, relation: u32, name: &str, columns: &[i16]) -> Index {
     let keys = columns.iter().map(|number| IndexKey {
         column: Some(*number),
         text: format!("column_{number}"),
@@ -99,7 +99,7 @@ pub(super) fn index(oid: u32, relation: u32, name: &str, columns: &[i16]) -> Ind
 }
 
 /// A foreign key from one column to the first of another table.
-pub(super) fn foreign_key(relation: u32, column: i16, to: u32) -> Constraint {
+pub(crate) fn foreign_key(relation: u32, column: i16, to: u32) -> Constraint {
     Constraint {
         name: "fk".to_owned(),
         relation,
@@ -115,7 +115,7 @@ pub(super) fn foreign_key(relation: u32, column: i16, to: u32) -> Constraint {
 }
 
 /// A session in this state for so long, with a transaction as old.
-pub(super) fn session(pid: i32, state: SessionState, age_s: f64) -> Session {
+pub(crate) fn session(pid: i32, state: SessionState, age_s: f64) -> Session {
     Session {
         pid,
         user: "app".to_owned(),
@@ -130,12 +130,12 @@ pub(super) fn session(pid: i32, state: SessionState, age_s: f64) -> Session {
 }
 
 /// The statistics of a table.
-pub(super) fn counted(relation: &mut Relation) -> &mut TableStatistics {
+pub(crate) fn counted(relation: &mut Relation) -> &mut TableStatistics {
     relation.statistics.get_or_insert_default()
 }
 
 /// What the rule finds.
-pub(super) fn look(rule: &Rule, snapshot: &Snapshot) -> Vec<Finding> {
+pub(crate) fn look(rule: &Rule, snapshot: &Snapshot) -> Vec<Finding> {
     let material = Material {
         database: Some(snapshot),
         ..Material::default()
@@ -146,7 +146,7 @@ pub(super) fn look(rule: &Rule, snapshot: &Snapshot) -> Vec<Finding> {
 
 /// The rule must find these subjects, and no others.
 #[track_caller]
-pub(super) fn check(rule: &Rule, what: &str, snapshot: &Snapshot, expected: &[&str]) {
+pub(crate) fn check(rule: &Rule, what: &str, snapshot: &Snapshot, expected: &[&str]) {
     let findings = look(rule, snapshot);
     let mut found: Vec<_> = findings
         .iter()

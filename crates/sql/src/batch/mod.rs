@@ -1,22 +1,30 @@
 //! The batched form of a statement that was run once per row: what to write instead of an N+1.
 
-mod select;
+pub(crate) mod select;
+mod update;
+pub(crate) mod visit;
 
 pub(crate) use select::{is_aggregate, is_plain, is_plain_select};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
+use crate::shape::Relation;
+
 /// A statement that does for many keys at once what the original did for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchForm {
     /// The statement to write instead. The parameter that was the key is now an array of keys; all others stay.
-    /// For an `INSERT`, the same with two rows: it stands for as many as there are.
+    /// For an `INSERT`, the same with two rows: it stands for as many as there are. For an `UPDATE`, one array for each
+    /// parameter, or one array of JSON objects for all of them.
     pub text: String,
-    /// The name, in the result, of the column by which rows are assigned to their keys; for a `DELETE` the column that is
-    /// compared; empty for an `INSERT`.
+    /// The name, in the result, of the column by which rows are assigned to their keys; for a `DELETE` or `UPDATE` the columns
+    /// that are compared; empty for an `INSERT`.
     pub key: String,
 }
+
+/// What is known of a column's type: its name as it is written in SQL.
+pub type TypeOf<'a> = &'a dyn Fn(&Relation, &str) -> Option<String>;
 
 /// The batched form of a shape's text, or `None` when there is none that is sure to mean the same.
 ///
@@ -27,6 +35,9 @@ pub struct BatchForm {
 ///   is called `id`, where it has nothing to cut off.
 /// * `DELETE … WHERE c = $1` likewise.
 /// * `INSERT … VALUES` with one row becomes one with several.
+/// * `UPDATE … SET a = $1 WHERE c = $2` takes its values from `unnest` of one array for each parameter, where the types are known
+///   by casts in the text, else from `jsonb_populate_recordset`, which takes them from the table. One that assigns no
+///   parameter gets `= ANY($1)`. A key must come once only: of several values for one row, one is taken.
 ///
 /// Costs a parse and a deparse; meant for reports, not for statements under way.
 ///
@@ -38,6 +49,11 @@ pub struct BatchForm {
 /// assert_eq!(form.key, "job_id");
 /// ```
 pub fn batch_form(shape_text: &str) -> Option<BatchForm> {
+    batch_form_typed(shape_text, &|_, _| None)
+}
+
+/// [`batch_form`] for whoever knows the types of columns: then an `UPDATE` needs no JSON.
+pub fn batch_form_typed(shape_text: &str, type_of: TypeOf<'_>) -> Option<BatchForm> {
     const TEXT_BYTES_MAX: usize = 16 * 1024;
     if shape_text.len() > TEXT_BYTES_MAX {
         return None;
@@ -50,6 +66,7 @@ pub fn batch_form(shape_text: &str) -> Option<BatchForm> {
         NodeEnum::SelectStmt(statement) => select::batch(statement)?,
         NodeEnum::DeleteStmt(statement) => delete(statement)?,
         NodeEnum::InsertStmt(statement) => insert(statement)?,
+        NodeEnum::UpdateStmt(statement) => update::batch(statement, type_of)?,
         _ => return None,
     };
     let text = pg_query::deparse(&tree, pg_query::DeparseOptions::default()).ok()?;
@@ -74,7 +91,13 @@ fn insert(statement: &mut pb::InsertStmt) -> Option<String> {
         .on_conflict_clause
         .as_ref()
         .is_some_and(|conflict| conflict.action() == pb::OnConflictAction::OnconflictUpdate);
-    if updates || statement.with_clause.is_some() {
+    // What has parameters behind the row would need other numbers for them.
+    let returning = statement.returning_clause.iter();
+    let mut returned = returning.flat_map(|clause| &clause.exprs);
+    if updates
+        || statement.with_clause.is_some()
+        || returned.any(|node| !is_plain(node) || visit::has_parameter(node))
+    {
         return None;
     }
     let Some(NodeEnum::SelectStmt(values)) = statement.select_stmt.as_mut()?.node.as_mut() else {

@@ -79,7 +79,7 @@ pub(super) fn compare_with_array(condition: &mut pb::Node) -> Option<pb::ColumnR
 }
 
 /// The two sides of `column = $1`, in either order; the parameter may be cast.
-fn equality(condition: &pb::Node) -> Option<(&pb::ColumnRef, &pb::Node)> {
+pub(crate) fn equality(condition: &pb::Node) -> Option<(&pb::ColumnRef, &pb::Node)> {
     let Some(NodeEnum::AExpr(expression)) = &condition.node else {
         return None;
     };
@@ -158,7 +158,7 @@ fn output_name(target: &pb::Node) -> Option<&str> {
 }
 
 /// A column's name without its qualifiers.
-pub(super) fn column_name(column: &pb::ColumnRef) -> Option<&str> {
+pub(crate) fn column_name(column: &pb::ColumnRef) -> Option<&str> {
     match column.fields.last()?.node.as_ref()? {
         NodeEnum::String(name) => Some(&name.sval),
         _ => None,

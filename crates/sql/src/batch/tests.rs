@@ -126,7 +126,6 @@ fn refuses_what_may_mean_something_else() {
     refuses("WITH x AS (SELECT $1) SELECT * FROM x WHERE id = $2");
     refuses("SELECT xmlroot(a, version $1) FROM t WHERE id = $2");
     refuses("SELECT a INTO b FROM t WHERE id = $1");
-    refuses("UPDATE t SET a = $1 WHERE id = $2");
     refuses("SELECT normalize(a, nfc) FROM t WHERE id = $1");
 }
 
@@ -157,7 +156,109 @@ fn deletes_and_inserts() {
         None,
     );
     check("INSERT INTO t (a) VALUES (lower($1))", None);
+    check("INSERT INTO t (a) VALUES ($1) RETURNING a + $2", None);
     check("INSERT INTO t (a) VALUES ($1), ($2)", None);
     check("INSERT INTO t (a) SELECT $1", None);
     check("INSERT INTO t DEFAULT VALUES", None);
+}
+
+#[test]
+fn updates_take_their_values_from_arrays() {
+    let types = |relation: &Relation, column: &str| {
+        let types = [
+            ("id", "bigint"),
+            ("n", "integer"),
+            ("name", "character varying(40)"),
+            ("tags", "text[]"),
+        ];
+        let found = types.iter().find(|(name, _)| *name == column);
+        found
+            .filter(|_| &*relation.name == "t")
+            .map(|(_, name)| (*name).to_owned())
+    };
+    let rows = [
+        // Types from the catalogue.
+        (
+            "UPDATE t SET name = $1, n = n + $2 WHERE id = $3 AND n IS NOT NULL",
+            Some((
+                "UPDATE t SET name = v.name, n = t.n + v.n FROM unnest($1::varchar(40)[], $2::int[], $3::bigint[]) v(name, n, id) \
+                   WHERE t.id = v.id AND t.n IS NOT NULL",
+                "id",
+            )),
+            None,
+        ),
+        // Types from casts.
+        (
+            "UPDATE stock SET n = (stock.n + $1::integer) WHERE stock.product_id = $2::integer AND stock.house = $3::varchar",
+            Some((
+                "UPDATE stock SET n = stock.n + v.n FROM unnest($1::int[], $2::int[], $3::varchar[]) v(n, product_id, house) \
+                   WHERE stock.product_id = v.product_id AND stock.house = v.house",
+                "product_id, house",
+            )),
+            Some("unnest"),
+        ),
+        // Types from the table, by way of JSON.
+        (
+            "UPDATE s.\"T\" AS v SET name = $1 WHERE id = $2",
+            Some((
+                "UPDATE s.\"T\" v SET name = new_values.name FROM jsonb_populate_recordset(NULL::s.\"T\", $1) new_values \
+                   WHERE v.id = new_values.id",
+                "id",
+            )),
+            Some("jsonb"),
+        ),
+        // No values at all.
+        (
+            "UPDATE t SET seen = now() WHERE id = $1",
+            Some(("UPDATE t SET seen = now() WHERE id = ANY($1)", "id")),
+            Some("ANY"),
+        ),
+        // The key itself is changed: two columns of one name.
+        (
+            "UPDATE t SET id = $1 WHERE id = $2",
+            Some((
+                "UPDATE t SET id = v.id FROM unnest($1::bigint[], $2::bigint[]) v(id, id_2) WHERE t.id = v.id_2",
+                "id",
+            )),
+            None,
+        ),
+        ("UPDATE u SET n = n + $1 WHERE id = $2", None, None),
+        (
+            "UPDATE t SET tags = $1 WHERE id = $2",
+            Some((
+                "UPDATE t SET tags = v.tags FROM jsonb_populate_recordset(NULL::t, $1) v WHERE t.id = v.id",
+                "id",
+            )),
+            Some("jsonb"),
+        ),
+        ("UPDATE t SET n = $1", None, None),
+        ("UPDATE t SET n = $1 WHERE id > $2", None, None),
+        ("UPDATE t SET n = $1 WHERE id = $2 RETURNING n", None, None),
+        ("UPDATE t SET n = $1 FROM u WHERE t.id = $2", None, None),
+        (
+            "UPDATE t SET n = (SELECT max(n) FROM u WHERE k = $1) WHERE id = $2",
+            None,
+            None,
+        ),
+        (
+            "UPDATE t SET n = $1 WHERE id = $2 AND k IN (SELECT k FROM u)",
+            None,
+            None,
+        ),
+    ];
+    for (text, expected, untyped) in rows {
+        let form = batch_form_typed(text, &types);
+        let found = form.as_ref().map(|form| (&*form.text, &*form.key));
+        assert_eq!(found, expected, "{text}");
+        form.inspect(|form| {
+            pg_query::parse(&form.text, 0).expect("SQL");
+        });
+        let form = batch_form(text).map(|form| form.text);
+        assert_eq!(form.is_some(), untyped.is_some(), "{text}: {form:?}");
+        assert!(
+            form.unwrap_or_default()
+                .contains(untyped.unwrap_or_default()),
+            "{text}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 mod connect_per_request;
 mod errors;
 mod n_plus_one;
+mod n_plus_one_writes;
 mod outside;
 mod overweight_answer;
 mod redundant_queries;
@@ -18,11 +19,19 @@ mod unbounded_result;
 
 use paceline_sql::Shape;
 
+pub(crate) use repetition::EarlierStatement;
+
 use super::average;
 use crate::rule::Rule;
 
+/// The name of the rule on loops that read.
+pub(crate) const N_PLUS_ONE: &str = n_plus_one::RULE.name;
+/// The name of the rule on loops that write.
+pub(crate) const N_PLUS_ONE_WRITES: &str = n_plus_one_writes::RULE.name;
+
 pub(super) const RULES: &[Rule] = &[
     n_plus_one::RULE,
+    n_plus_one_writes::RULE,
     redundant_queries::RULE,
     connect_per_request::RULE,
     slow_outside_call::RULE,

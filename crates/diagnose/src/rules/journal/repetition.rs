@@ -3,12 +3,68 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use paceline_journal::{Repetition, Run};
+use paceline_journal::{Journal, Repetition, Run};
 use serde::{Deserialize, Serialize};
 
+use super::{REQUESTS_MIN, average, is_the_applications};
 use crate::evidence::{Detail, Evidence};
-use crate::finding::{Finding, Gain, Severity, Subject};
+use crate::finding::{Effort, Finding, Gain, Severity, Subject};
+use crate::orm::{Task, advice, author};
 use crate::render::units::{cut, figure, time};
+
+/// Statements before a loop that its values may come from.
+const EARLIER_MAX: usize = 8;
+
+/// What to write instead of a loop.
+pub(super) struct Remedy {
+    pub(super) effort: Effort,
+    pub(super) text: String,
+    pub(super) statement: Option<String>,
+}
+
+/// Whether enough requests ran the statement with other values each time, and the application itself did.
+pub(super) fn is_loop(repetition: &Repetition) -> bool {
+    repetition.varied.requests >= REQUESTS_MIN && is_the_applications(&repetition.shape)
+}
+
+/// The finding of a loop.
+pub(super) fn looped(
+    rule: &str,
+    evidence: RepetitionEvidence,
+    remedy: Remedy,
+    repetition: &Repetition,
+) -> Finding {
+    let title = title(&evidence, &repetition.route);
+    let mut finding = evidence.finding(rule, title, repetition, &repetition.varied);
+    let shape = &repetition.shape;
+    let wrote = author(&shape.text);
+    if let Some(text) = advice(wrote, Task::of(shape.kind, &shape.text)) {
+        finding = finding.detail("ORM", text);
+    }
+    finding = finding.fact("orm", wrote.name());
+    finding = finding.remedy(remedy.effort, remedy.text);
+    finding.remedy.statement = remedy.statement;
+    finding
+}
+
+fn title(evidence: &RepetitionEvidence, route: &str) -> String {
+    let RepetitionEvidence {
+        shape,
+        executions_max,
+        ..
+    } = evidence;
+    let executions = average(evidence.executions_per_request);
+    let mut title = format!("{route} executes `{shape}` {executions} times per request");
+    if executions != executions_max.to_string() {
+        let _ = write!(title, " (up to {executions_max})");
+    }
+    title.push_str(", each time with other values");
+    if let Some(before) = &evidence.before {
+        let _ = write!(title, ", after `{}`", before.shape);
+    }
+    title.push('.');
+    title
+}
 
 /// A statement is executed again and again within a request. Its fields are those of the evidence in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +91,10 @@ pub(super) struct RepetitionEvidence {
     pub(super) time_share: f64,
     /// The statement that mostly went before the first of them.
     pub(super) before: Option<PrecedingStatement>,
+    /// The statements that ran before the first of them in the example, the last one first: its values may come from their
+    /// rows.
+    #[serde(default)]
+    pub(super) earlier: Vec<EarlierStatement>,
     /// The statement to write instead, when there is one that is sure to mean the same.
     pub(super) batched_statement: Option<String>,
     /// A request that shows it.
@@ -56,7 +116,30 @@ pub(super) struct PrecedingStatement {
     pub(super) rows: f64,
 }
 
+/// A statement that ran before a loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EarlierStatement {
+    /// In a few words.
+    pub(crate) shape: String,
+    /// With `$n` for its values.
+    pub(crate) statement: String,
+    /// Rows that it returned, in all its executions.
+    pub(crate) rows: u64,
+}
+
 impl RepetitionEvidence {
+    /// Of a loop, with what ran before it.
+    pub(super) fn of_loop(
+        journal: &Journal,
+        repetition: &Repetition,
+        batched_statement: Option<String>,
+    ) -> Self {
+        Self {
+            earlier: earlier(journal, repetition).unwrap_or_default(),
+            ..Self::new(repetition, &repetition.varied, batched_statement)
+        }
+    }
+
     pub(super) fn new(
         repetition: &Repetition,
         run: &Run,
@@ -81,6 +164,7 @@ impl RepetitionEvidence {
             time_lost_per_request_ms: per_request(run.time_spared),
             time_share: share(run.time_spared, repetition.route_time),
             before,
+            earlier: Vec::new(),
             batched_statement,
             example_request: run.example.map(|id| id.to_string()),
             exact_share: repetition.exact_share,
@@ -150,6 +234,29 @@ impl RepetitionEvidence {
         let _ = write!(seen, "; {exact:.0} % attributed exactly");
         seen
     }
+}
+
+/// What the example shows to have ended before the first execution of the loop began: statements that return rows, the last
+/// one first.
+fn earlier(journal: &Journal, repetition: &Repetition) -> Option<Vec<EarlierStatement>> {
+    let request = journal.request(&repetition.varied.example?)?;
+    let mut exact = request.statements.iter();
+    let exact = exact.by_ref().filter(|one| one.attribution.is_exact());
+    let before = exact.take_while(|one| one.shape.id != repetition.shape.id);
+    let mut found: Vec<EarlierStatement> = Vec::new();
+    for statement in before.filter(|one| one.rows > 0 && is_the_applications(&one.shape)) {
+        let text = &*statement.shape.text;
+        let known = found.iter().position(|one| one.statement == text);
+        let so_far = known.map_or(0, |at| found.remove(at).rows);
+        found.push(EarlierStatement {
+            shape: statement.shape.summary.to_string(),
+            statement: text.to_owned(),
+            rows: so_far + statement.rows,
+        });
+    }
+    found.reverse();
+    found.truncate(EARLIER_MAX);
+    Some(found)
 }
 
 fn millis(duration: Duration) -> f64 {

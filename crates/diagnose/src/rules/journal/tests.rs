@@ -20,6 +20,12 @@ const COMPANY: &str = "SELECT companies.name FROM companies WHERE companies.id =
 const SKILLS: &str = "SELECT skills.name FROM skills WHERE skills.job_id = $1";
 const TOUCH: &str = "UPDATE companies SET seen = $1 WHERE companies.id = $2";
 const INSERT: &str = "INSERT INTO job_skills (job_id, skill_id) VALUES ($1, $2)";
+const INSERT_ALL: &str = "INSERT INTO job_skills (job_id, skill_id) VALUES ($1, $2), ($3, $4)";
+const UPSERT: &str =
+    "INSERT INTO seen (id, n) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET n = $3";
+const CHANGING: &str =
+    "WITH gone AS (DELETE FROM skills WHERE id = $1 RETURNING id) SELECT id FROM gone";
+const BEGIN: &str = "BEGIN";
 const FORGET: &str = "DELETE FROM skills WHERE skills.id = $1";
 const COMMIT: &str = "COMMIT";
 const PING: &str = "SELECT $1";
@@ -146,6 +152,7 @@ fn each_history_yields_its_findings_and_no_others() {
         Option<(&'static str, &'static str)>,
     );
     let n_plus_one = |shape| Some(("n-plus-one", shape));
+    let writes = |shape| Some(("n-plus-one-writes", shape));
     let redundant = |shape| Some(("redundant-queries", shape));
     let (company, loop_of_5) = ("SELECT companies", times(COMPANY, 0..5));
     let rows: Vec<Row> = vec![
@@ -174,13 +181,31 @@ fn each_history_yields_its_findings_and_no_others() {
             "inserts in a loop",
             3,
             times(INSERT, 0..8),
-            n_plus_one("INSERT job_skills"),
+            writes("INSERT job_skills"),
         ),
         (
             "updates in a loop",
             3,
             times(TOUCH, 0..8),
-            n_plus_one("UPDATE companies"),
+            writes("UPDATE companies"),
+        ),
+        (
+            "deletes in a loop",
+            3,
+            times(FORGET, 0..5),
+            writes("DELETE skills"),
+        ),
+        (
+            "upserts in a loop",
+            3,
+            times(UPSERT, 0..5),
+            writes("INSERT seen"),
+        ),
+        (
+            "rows changed by a SELECT",
+            3,
+            times(CHANGING, 0..5),
+            writes("SELECT skills"),
         ),
         (
             "the same again",
@@ -246,6 +271,15 @@ fn each_history_yields_its_findings_and_no_others() {
         ("never the same answer", 9, times(RANDOM, [7; 9]), None),
         ("rows locked, not read", 9, times(LOCKING, [7; 9]), None),
         ("the same write again", 9, times(TOUCH, [7; 9]), None),
+        ("four inserts", 9, times(INSERT, 0..4), None),
+        ("inserts in two requests only", 2, times(INSERT, 0..9), None),
+        ("one insert of many rows", 9, times(INSERT_ALL, [1]), None),
+        (
+            "inserts of few, again and again",
+            9,
+            times(INSERT, [1, 2, 3, 4, 1, 2, 3, 4]),
+            None,
+        ),
     ];
     for (what, requests, statements, expected) in rows {
         let mut scene = Scene::new();
@@ -395,8 +429,13 @@ fn a_finding_names_all_that_one_needs() {
 fn the_remedy_is_the_statement_to_write_instead() {
     let rows = [
         (COMPANY, Effort::Small, "companies.id = ANY($1)"),
-        (INSERT, Effort::Small, "VALUES ($1, $2), ($3, $4), …"),
-        (TOUCH, Effort::Medium, "unnest($1, $2)"),
+        (INSERT, Effort::Small, "VALUES ($1, $2), ($3, $4)"),
+        (
+            TOUCH,
+            Effort::Small,
+            "FROM jsonb_populate_recordset(NULL::companies, $1) v",
+        ),
+        (UPSERT, Effort::Medium, "SELECT … FROM unnest($1, $2)"),
         (
             FORGET,
             Effort::Small,
@@ -443,4 +482,95 @@ fn the_costliest_comes_first_and_ids_are_stable() {
             .starts_with("n-plus-one.get-jobs.select-companies.")
     );
     assert_ne!(findings[0].id, findings[1].id);
+}
+
+#[test]
+fn writes_say_how_they_are_committed() {
+    let rows = [
+        (vec![], "none: each execution commits", true),
+        (vec![(BEGIN, 0)], "in one transaction", false),
+        (
+            vec![(BEGIN, 0), (LIST, 1), (COMMIT, 0)],
+            "none: each execution commits",
+            true,
+        ),
+    ];
+    for (before, text, each) in rows {
+        let mut scene = Scene::new();
+        scene.requests(3, "/jobs", &[before, times(UPSERT, 0..6)].concat());
+        let findings = scene.findings();
+        let told = findings[0]
+            .details
+            .iter()
+            .find(|one| one.label == "Transaction");
+        assert!(
+            told.is_some_and(|one| one.text.starts_with(text)),
+            "{told:?}"
+        );
+        assert_eq!(findings[0].evidence.get("commits_each"), Some(&each.into()));
+        let at_least = findings[0].remedy.text.contains("into one transaction");
+        assert_eq!(at_least, each, "{}", findings[0].remedy.text);
+    }
+}
+
+#[test]
+fn what_ran_before_the_loop_is_told_with_its_rows() {
+    let mut scene = Scene::new();
+    let all = [
+        times(SKILLS, [1]),
+        times(LIST, [1, 2]),
+        times(COMPANY, 0..6),
+        times(SKILLS, [2]),
+    ];
+    scene.requests(3, "/jobs", &all.concat());
+    let evidence = evidence(&scene.findings()[0]);
+    let earlier: Vec<_> = evidence
+        .earlier
+        .iter()
+        .map(|one| (&*one.statement, one.rows))
+        .collect();
+    assert_eq!(earlier, [(LIST, 6), (SKILLS, 3)]);
+}
+
+#[test]
+fn the_library_that_wrote_the_loop_is_told_how_to_do_without() {
+    let rows = [
+        (
+            "SELECT brands.id AS brands_id, brands.name AS brands_name FROM brands WHERE brands.id = $1",
+            Some("written by SQLAlchemy: `select(Parent).options(joinedload(Parent.child))`"),
+            Some("SQLAlchemy"),
+        ),
+        (
+            "SELECT stock.n AS stock_n FROM stock WHERE stock.product_id = $1",
+            Some("written by SQLAlchemy: `select(Parent).options(selectinload(Parent.children))`"),
+            Some("SQLAlchemy"),
+        ),
+        (
+            "SELECT \"app_job\".\"id\" FROM \"app_job\" WHERE \"app_job\".\"id\" = $1",
+            Some(
+                "perhaps written by Django: `Parent.objects.select_related(\"child\")`; or by SeaORM: ",
+            ),
+            None,
+        ),
+        (
+            "INSERT INTO items (cart_id, n) VALUES ($1::uuid, $2::integer)",
+            Some("written by SQLAlchemy: `session.add_all(children)`"),
+            Some("SQLAlchemy"),
+        ),
+        (COMPANY, None, None),
+    ];
+    for (text, advice, name) in rows {
+        let mut scene = Scene::new();
+        scene.requests(3, "/jobs", &times(text, 0..6));
+        let findings = scene.findings();
+        let told = findings[0].details.iter().find(|one| one.label == "ORM");
+        let told = told.map(|one| &*one.text);
+        assert_eq!(told.is_some(), advice.is_some(), "{text}: {told:?}");
+        assert!(
+            told.unwrap_or_default()
+                .starts_with(advice.unwrap_or_default()),
+            "{told:?}"
+        );
+        assert_eq!(findings[0].evidence.text("orm"), name, "{text}");
+    }
 }

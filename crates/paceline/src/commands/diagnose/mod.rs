@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use paceline_diagnose::{Report, Severity, Suppression, render_markdown, render_report};
+use paceline_catalogue::Snapshot;
+use paceline_diagnose::{Material, Report, Severity, Suppression, render_markdown, render_report};
 
 use super::GATE_FAILED;
 use crate::config::{self, Origin, Problem};
@@ -102,9 +103,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, Some(_)) => None,
         (url, _) => Some(fetch(url.unwrap_or(URL_DEFAULT))?),
     };
-    let database = args.database.as_deref().map(database::look).transpose()?;
-    let reports = [traffic, database, process].into_iter().flatten();
-    let report = reports.reduce(Report::with).unwrap_or_default();
+    let database = args.database.as_deref().map(database::read).transpose()?;
+    let reports = [traffic, database.as_ref().map(findings_of), process];
+    let report = reports.into_iter().flatten().reduce(Report::with);
+    let mut report = report.unwrap_or_default();
+    if let Some(database) = &database {
+        report = report.explained_by(database);
+    }
     let report = report.without(&suppressions);
     let format = if args.json { Format::Json } else { args.format };
     terminal::say(&match format {
@@ -118,6 +123,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         ExitCode::from(GATE_FAILED)
     } else {
         ExitCode::SUCCESS
+    })
+}
+
+fn findings_of(database: &Snapshot) -> Report {
+    Report::of(&Material {
+        database: Some(database),
+        ..Material::default()
     })
 }
 
