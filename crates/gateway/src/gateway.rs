@@ -1,6 +1,8 @@
 //! The gateway as a whole: made once, served by each worker, looked at by the admin server.
 
+use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -14,6 +16,7 @@ use paceline_listen::{Acceptor, DrainSignal};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
+use crate::appraise::Appraiser;
 use crate::guests::Guests;
 use crate::pool::Pool;
 use crate::stats::{self, Reach, Stats, Tally, count};
@@ -29,6 +32,8 @@ pub struct Gateway {
     tallies: Mutex<Vec<Arc<Tally>>>,
     /// Client connections, over all workers.
     clients: Arc<AtomicUsize>,
+    /// For hashes that only our own journal can make sense of.
+    seed: u64,
 }
 
 impl Gateway {
@@ -45,6 +50,7 @@ impl Gateway {
             reach: Arc::default(),
             tallies: Mutex::default(),
             clients: Arc::default(),
+            seed: RandomState::new().hash_one(0),
         }))
     }
 
@@ -114,6 +120,7 @@ impl Gateway {
             journal: Arc::clone(&self.journal),
             reach: Arc::clone(&self.reach),
             pool: Pool::new(&self.config, Arc::clone(&tally)),
+            appraiser: Appraiser::new(self.seed),
             tally,
         })
     }

@@ -3,6 +3,8 @@
 use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::said::{Field, Said};
+
 /// What one pass over a header section finds.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -14,6 +16,8 @@ pub(crate) struct Survey {
     pub(crate) expect: bool,
     /// Fields by which tracers hand on their context. Almost always empty.
     pub(crate) propagation: Vec<HeaderName>,
+    /// About content, caches and who asks.
+    pub(crate) said: Said,
 }
 
 enum Class {
@@ -22,6 +26,7 @@ enum Class {
     TransferEncoding,
     Expect,
     Propagation,
+    Said(Field),
 }
 
 impl Survey {
@@ -38,8 +43,10 @@ impl Survey {
                 }
                 Class::Expect => survey.expect = true,
                 Class::Propagation => survey.propagation.push(name.clone()),
+                Class::Said(field) => survey.said.note(field, value.as_bytes()),
             }
         }
+        survey.said.settle();
         survey
     }
 }
@@ -106,21 +113,45 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
+/// By length first: most names are none of these, and so are told apart by one comparison.
 fn class(name: &str) -> Class {
-    match name {
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "upgrade" => Class::HopByHop,
-        "transfer-encoding" => Class::TransferEncoding,
-        "expect" => Class::Expect,
-        // W3C; Zipkin in one field; Jaeger; AWS; Google Cloud; Elastic; SkyWalking; LightStep.
-        "traceparent"
-        | "tracestate"
-        | "b3"
-        | "uber-trace-id"
-        | "x-amzn-trace-id"
-        | "x-cloud-trace-context"
-        | "elastic-apm-traceparent"
-        | "sw8"
-        | "x-ot-span-context" => Class::Propagation,
+    use Field::{
+        AcceptEncoding, Age, CacheControl, CacheStatus, CacheWord, ContentEncoding, ContentType,
+        Credentials, Expires, SetCookie, Validator,
+    };
+    match (name.len(), name) {
+        (..=4, "te") => Class::HopByHop,
+        // Zipkin in one field; SkyWalking.
+        (..=4, "b3" | "sw8") => Class::Propagation,
+        (..=4, "age") => Class::Said(Age),
+        (..=4, "etag") => Class::Said(Validator),
+        (6 | 7, "expect") => Class::Expect,
+        (6 | 7, "upgrade") => Class::HopByHop,
+        (6 | 7, "cookie") => Class::Said(Credentials),
+        (6 | 7, "expires") => Class::Said(Expires),
+        (6 | 7, "x-cache") => Class::Said(CacheWord),
+        (10 | 11, "connection" | "keep-alive") => Class::HopByHop,
+        // W3C.
+        (10 | 11, "traceparent" | "tracestate") => Class::Propagation,
+        (10 | 11, "set-cookie") => Class::Said(SetCookie),
+        (12, "content-type") => Class::Said(ContentType),
+        (12, "cache-status") => Class::Said(CacheStatus),
+        (13, "cache-control") => Class::Said(CacheControl),
+        (13, "authorization") => Class::Said(Credentials),
+        (13, "last-modified") => Class::Said(Validator),
+        // Jaeger.
+        (13, "uber-trace-id") => Class::Propagation,
+        (14 | 15, "x-cache-status" | "cf-cache-status") => Class::Said(CacheWord),
+        (14 | 15, "accept-encoding") => Class::Said(AcceptEncoding),
+        // AWS.
+        (14 | 15, "x-amzn-trace-id") => Class::Propagation,
+        (16, "content-encoding") => Class::Said(ContentEncoding),
+        (16, "proxy-connection") => Class::HopByHop,
+        (17, "transfer-encoding") => Class::TransferEncoding,
+        // LightStep; Google Cloud; Elastic.
+        (17.., "x-ot-span-context" | "x-cloud-trace-context" | "elastic-apm-traceparent") => {
+            Class::Propagation
+        }
         _ if ["x-b3-", "x-datadog-", "uberctx-", "ot-tracer-"]
             .iter()
             .any(|prefix| name.starts_with(prefix)) =>
@@ -133,6 +164,8 @@ fn class(name: &str) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use paceline_journal::{Content, Keeping};
+
     use super::*;
 
     fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -220,6 +253,20 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["b3", "x-b3-traceid", "x-datadog-origin"]);
         assert_eq!(Survey::of(&map(&[("host", "a"), ("x", "yz")])).bytes, 9 + 7);
+        let said = Survey::of(&map(&[
+            ("etag", "\"1\""),
+            ("cookie", "a=b"),
+            ("content-type", "application/json"),
+            ("x-cache-status", "HIT"),
+            ("expires", "Thu, 01 Dec 2044 16:00:00 GMT"),
+        ]))
+        .said;
+        assert!(said.has_validator && said.bears_credentials && !said.is_encoded);
+        assert_eq!(said.content, Content::Json);
+        assert_eq!(
+            (said.was_cached, said.keeping),
+            (Some(true), Keeping::Fresh)
+        );
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! | `watch.rs` | what a connection waits for, and until when: one timer for all of it |
 //! | `pool.rs` | a worker's connections to the application |
 //! | `request_body.rs`, `response_body.rs` | bodies on their way, and what has to happen when they end |
+//! | `said.rs`, `appraise.rs` | what answers say of themselves, for the journal's figures |
 //! | `respond.rs` | every error that becomes an answer |
 //!
-//! Nothing is buffered: a body is read from one side only when the other takes it. A client that leaves ends its request
+//! Nothing is buffered: a body is read from one side only when the other takes it. Some are looked at on their way, and pass as
+//! they are. A client that leaves ends its request
 //! upstream; an answer that breaks off upstream breaks off here, and never ends as if it were whole.
 //!
 //! What this half does not do: it speaks HTTP/1.1 without TLS, answers `Expect: 100-continue` when the application does
@@ -20,6 +22,7 @@
 //! answer as HTTP.
 #![forbid(unsafe_code)]
 
+mod appraise;
 mod config;
 mod connection;
 mod error;
@@ -30,6 +33,7 @@ mod pool;
 mod request_body;
 mod respond;
 mod response_body;
+mod said;
 mod stages;
 mod stats;
 mod stream;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use paceline_journal::Journal;
 
 use crate::Config;
+use crate::appraise::Appraiser;
 use crate::pool::Pool;
 use crate::stats::{Reach, Tally};
 
@@ -16,4 +17,5 @@ pub(crate) struct Worker {
     pub(crate) tally: Arc<Tally>,
     pub(crate) reach: Arc<Reach>,
     pub(crate) pool: Pool,
+    pub(crate) appraiser: Appraiser,
 }

@@ -116,6 +116,7 @@ impl History {
                     status: Some(status),
                     error,
                     response_bytes: 1,
+                    ..Outcome::default()
                 };
                 load.finish(outcome, self.now);
             }

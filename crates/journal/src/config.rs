@@ -15,6 +15,8 @@ pub struct Config {
     pub shapes_max: usize,
     /// Distinct pairs of a route and a shape; the rest is counted, but not kept.
     pub pairs_max: usize,
+    /// Keys (path and query) that are followed over all routes, to tell what a cache would do; some 200 bytes each.
+    pub keys_max: usize,
     /// Finished requests that can still be looked up.
     pub recent_requests_max: usize,
     /// Statements over all recent requests; the oldest requests go first. Half as many again are kept
@@ -40,6 +42,7 @@ impl Default for Config {
             routes_max: 512,
             shapes_max: 2048,
             pairs_max: 4096,
+            keys_max: 16_384,
             recent_requests_max: 1024,
             recent_statements_max: 65_536,
             statements_per_request_max: 512,

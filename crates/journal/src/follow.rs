@@ -3,13 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::lock;
-use crate::recent::Kept;
-use crate::tally::Tallies;
+use crate::route::Finished;
 use crate::trace::{TraceId, TraceParent};
 
 /// Whose requests are followed, if anybody's are.
@@ -51,16 +49,10 @@ impl Journal {
     }
 
     /// Records a request that another journal has accounted for. Its executions were recorded as they ended.
-    pub(crate) fn adopt(
-        &self,
-        kept: &Arc<Kept>,
-        is_configured: bool,
-        tallies: &Tallies,
-        now: Instant,
-    ) {
+    pub(crate) fn adopt(&self, finished: &Finished<'_>, is_configured: bool) {
         self.counters.loads_opened.add(1);
-        self.record_request(kept, is_configured, tallies, now);
-        match kept.record.summary.duration {
+        let _ = self.record_request(finished, is_configured);
+        match finished.kept.record.summary.duration {
             Some(_) => self.counters.loads_finished.add(1),
             None => self.counters.loads_aborted.add(1),
         }
@@ -76,7 +68,7 @@ impl fmt::Debug for Followed {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use paceline_sql::{Limits, Statements, Values};
 

@@ -12,7 +12,7 @@ use crate::execution::{Ended, Execution, StatementStart};
 use crate::follow::Followed;
 use crate::load::{Load, LoadStart, LoadState, OpenLoad, Outcome};
 use crate::recent::{Kept, Recent, RequestRecord, RequestSummary};
-use crate::route::{RouteSnapshot, Routes};
+use crate::route::{Finished, RouteSnapshot, Routes};
 use crate::shape::{ShapeSnapshot, Shapes};
 use crate::tally::{Repetition, Tallies};
 use crate::totals::{Counters, Totals};
@@ -128,37 +128,40 @@ impl Journal {
         self.shapes.record(shape, ended);
     }
 
-    /// Ends a load. Without a moment it was aborted.
-    pub(crate) fn close(&self, load: &OpenLoad, outcome: Outcome, now: Option<Instant>) {
+    /// Ends a load. Without a moment it was aborted. Returns up to which key its route's requests are followed.
+    pub(crate) fn close(&self, load: &OpenLoad, outcome: Outcome, now: Option<Instant>) -> u64 {
         let closing = match load.opening {
             Some(opening) => self.loads.remove(load.trace_id(), opening, now),
             None => Closing::default(),
         };
         let state = load.close(&closing, now);
         let used_at = now.unwrap_or(load.opened);
-        let (kept, tallies) = self.keep(load, state, &closing, outcome, now);
+        let (kept, tallies) = self.keep(load, state, &closing, &outcome, now);
         let kept = Arc::new(kept);
+        let finished = Finished {
+            kept: &kept,
+            tallies: &tallies,
+            answer: &outcome.answer,
+            now: used_at,
+        };
         if let Some(own) = self.followed(load.caller.map(|caller| caller.trace_id)) {
-            own.adopt(&kept, load.configured, &tallies, used_at);
+            own.adopt(&finished, load.configured);
         }
-        self.record_request(&kept, load.configured, &tallies, used_at);
+        let keys_limit = self.record_request(&finished, load.configured);
         match now {
             Some(_) => self.counters.loads_finished.add(1),
             None => self.counters.loads_aborted.add(1),
         }
+        keys_limit
     }
 
-    /// Counts a request for its route, and keeps it among the recent ones.
-    pub(crate) fn record_request(
-        &self,
-        kept: &Arc<Kept>,
-        is_configured: bool,
-        tallies: &Tallies,
-        used_at: Instant,
-    ) {
-        let dropped = self.routes.record(kept, is_configured, tallies, used_at);
-        if dropped > 0 {
-            self.counters.pairs_dropped.add(dropped);
+    /// Counts a request for its route, and keeps it among the recent ones. Returns up to which key the route's requests are
+    /// followed.
+    pub(crate) fn record_request(&self, finished: &Finished<'_>, is_configured: bool) -> u64 {
+        let Finished { kept, tallies, .. } = finished;
+        let recorded = self.routes.record(finished, is_configured);
+        if recorded.pairs_dropped > 0 {
+            self.counters.pairs_dropped.add(recorded.pairs_dropped);
         }
         if kept.record.statements_unlisted > 0 {
             self.counters
@@ -169,6 +172,7 @@ impl Journal {
             self.counters.statements_uncompared.add(tallies.uncompared);
         }
         self.recent.push(Arc::clone(kept));
+        recorded.keys_limit
     }
 
     fn keep(
@@ -176,7 +180,7 @@ impl Journal {
         load: &OpenLoad,
         state: LoadState,
         closing: &Closing,
-        outcome: Outcome,
+        outcome: &Outcome,
         now: Option<Instant>,
     ) -> (Kept, Tallies) {
         let since_open = |at: Instant| at.saturating_duration_since(load.opened);

@@ -26,9 +26,15 @@
 //! comes later counts for the shape only. Dropping an [`Execution`] says that it was *lost*, dropping
 //! a [`Load`] that the request was *aborted*.
 //!
+//! # Answers
+//!
+//! An [`Answer`] says what the gateway has seen of head and body: figures and hashes, never values. Per route they are summed
+//! ([`Answers`]), and the requests of some of its keys (path and query) are played to caches that keep nothing but times, which
+//! says how often a cache would have had the answer, and how often an old one ([`Reuse`]).
+//!
 //! # Bounds
 //!
-//! Routes, shapes, pairs, open loads, recent requests and their statements each have a limit in
+//! Routes, shapes, pairs, open loads, followed keys, recent requests and their statements each have a limit in
 //! [`Config`], and [`Totals`] count what did not fit. Routes and shapes that find no slot count as
 //! `other`. So that random paths or texts cannot hold the slots, a new key is on *probation* until it
 //! was seen three times: when all slots are taken, the oldest on probation gives way to a newcomer,
@@ -74,6 +80,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod answer;
 mod attribution;
 mod config;
 mod execution;
@@ -90,6 +97,9 @@ mod totals;
 mod trace;
 mod values;
 
+pub use answer::{
+    Answer, Answers, Ask, Bodies, Content, Keeping, PLAIN_BYTES_MIN, Pairs, Reuse, TTLS, TtlReuse,
+};
 pub use config::{Anchor, Config};
 pub use execution::{ConnectionId, Execution, Payer, StatementEnd, StatementStart};
 pub use journal::Journal;

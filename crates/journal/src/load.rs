@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::answer::Answer;
 use crate::attribution::{Closing, Opening, Ticket};
 use crate::execution::{StatementEnd, StatementStart};
 use crate::journal::Journal;
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub error: Option<LoadError>,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
+    /// What else was seen of it.
+    pub answer: Answer,
 }
 
 /// What can go wrong with a load, and whose fault it is.
@@ -135,10 +138,16 @@ impl Load {
         lock(&self.open.state).first_byte.get_or_insert(now);
     }
 
-    /// The answer is complete, or will never be.
-    pub fn finish(mut self, outcome: Outcome, now: Instant) {
+    /// Method and template, as far as they are known before the answer.
+    pub fn route(&self) -> &str {
+        &self.open.route
+    }
+
+    /// The answer is complete, or will never be. Returns up to which key the route's requests are followed: what is known of
+    /// the [`Ask`](crate::Ask)s of higher ones need not be gathered.
+    pub fn finish(mut self, outcome: Outcome, now: Instant) -> u64 {
         self.finished = true;
-        self.journal.close(&self.open, outcome, Some(now));
+        self.journal.close(&self.open, outcome, Some(now))
     }
 }
 
@@ -149,7 +158,7 @@ impl Drop for Load {
                 error: Some(LoadError::Aborted),
                 ..Outcome::default()
             };
-            self.journal.close(&self.open, aborted, None);
+            let _ = self.journal.close(&self.open, aborted, None);
         }
     }
 }

@@ -291,6 +291,7 @@ fn requests_are_measured_from_open_to_first_byte_to_finish() {
         status: Some(201),
         error: None,
         response_bytes: 77,
+        ..Outcome::default()
     };
     load.finish(outcome, scene.now);
     let millis = Duration::from_millis;
@@ -331,6 +332,7 @@ fn errors_are_counted_by_kind_and_by_whose_fault_they_are() {
                 status,
                 error,
                 response_bytes: 0,
+                ..Outcome::default()
             },
             scene.now,
         );

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 /// Enough for every rule to have seen what it asks for.
 const REQUESTS: usize = 400;
+const SELDOM: usize = 20;
 const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Pages that people never come to.
@@ -116,14 +117,19 @@ impl House {
         let mut sampler = scenario.sampler(1);
         for _ in 0..REQUESTS {
             let sample = sampler.sample();
-            let headers: Vec<(&str, &str)> = sample
-                .headers
-                .iter()
+            let headers = sample.headers.iter();
+            let headers: Vec<(&str, &str)> = headers
                 .map(|(name, value)| (name.as_str(), value.to_str().expect("text")))
+                // As browsers do.
+                .chain([("accept-encoding", "gzip")])
                 .collect();
             let url = format!("{}{}", self.paceline.http_url(), sample.path);
             let answer = http::request(sample.method.as_str(), &url, &headers, &sample.body);
             assert!(answer.status < 500, "{url}: {}", answer.text());
+        }
+        // What is seldom asked for must still be asked for often enough to tell that it repeats.
+        for _ in 0..SELDOM {
+            http::get(&format!("{}/stats", self.paceline.http_url()));
         }
         for page in CRAWLED {
             let url = format!("{}/jobs?page={page}", self.paceline.http_url());

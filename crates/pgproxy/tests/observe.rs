@@ -114,6 +114,7 @@ fn statements_are_accounted_and_keep_their_comment() {
             status: Some(200),
             error: None,
             response_bytes: 0,
+            ..Outcome::default()
         },
         std::time::Instant::now(),
     );

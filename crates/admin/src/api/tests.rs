@@ -63,6 +63,7 @@ fn a_request_and_its_tables_have_stable_names() {
             status: Some(500),
             error: None,
             response_bytes: 3,
+            ..Outcome::default()
         },
         at(10),
     );

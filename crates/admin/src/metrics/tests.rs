@@ -199,6 +199,7 @@ fn request(
         status: Some(status),
         error: None,
         response_bytes: 7,
+        ..Outcome::default()
     };
     load.finish(outcome, at(30));
 }

@@ -1,6 +1,7 @@
 //! The rules, each in its file, in a folder for what they look at.
 
 mod activity;
+mod answer;
 mod index;
 mod journal;
 mod process;
@@ -20,6 +21,7 @@ use crate::rule::Rule;
 pub(crate) fn all() -> impl Iterator<Item = &'static Rule> + Clone {
     let folders = [
         journal::RULES,
+        answer::RULES,
         text::RULES,
         statement::RULES,
         index::RULES,

@@ -42,6 +42,7 @@ impl<'a> Deliver<'a> {
         client: &Client,
         answered: Answered,
         trace: &TraceHeader,
+        record: &mut Record,
     ) -> Result<Passed, Refusal> {
         let Answered {
             mut response,
@@ -56,6 +57,7 @@ impl<'a> Deliver<'a> {
         }
         let headers = response.headers_mut();
         let survey = Survey::of(headers);
+        record.answered(&survey, at);
         if survey.transfer_encoding {
             // Any other coding would reach the client as content, since its name goes no further.
             if !is_plainly_chunked(headers) {

@@ -82,6 +82,11 @@ impl Hop {
         }
     }
 
+    /// The client's address, as text.
+    pub(crate) fn address(&self) -> &[u8] {
+        self.address.as_bytes()
+    }
+
     /// Adds to what trusted proxies have said so far, or says it anew.
     fn tell(&self, headers: &mut HeaderMap, trusted: bool) {
         let host = headers.get(HOST).cloned();

@@ -82,7 +82,7 @@ async fn pass(
     // What belongs to the hop behind us ends here, and the hop before us learns who asked.
     Forward::new(config).prepare(&mut head, &survey, &client.hop, &body)?;
     // From here on the application works for it: the load is open.
-    let trace = record.open(&route, caller);
+    let trace = record.open(route, caller, &head.headers, &survey, &client.hop);
     Observe::tag(&mut head.headers, &trace);
     // A connection, the request, the first byte of the answer.
     let mut body = RequestBody::new(body, Rc::clone(&client.watch), config.body_bytes_max);
@@ -92,5 +92,5 @@ async fn pass(
         .send(request, expectation, record)
         .await?;
     // What belongs to the hop before us ends here, too.
-    Deliver::new(config).head(client, answered, &trace)
+    Deliver::new(config).head(client, answered, &trace, record)
 }

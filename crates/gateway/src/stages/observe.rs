@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use paceline_journal::{Load, LoadError, LoadStart, Outcome, RequestId, TraceParent};
 
+use super::Hop;
 use super::route::Route;
+use crate::appraise::{Appraisal, Asked, is_limited};
 use crate::headers::Survey;
 use crate::respond::Refusal;
 use crate::stats::count;
@@ -30,8 +32,10 @@ pub(crate) struct Record {
     started: Instant,
     load: Option<Load>,
     status: Option<u16>,
+    route: Option<Route>,
+    appraisal: Appraisal,
     /// Bytes of the answer's body so far.
-    pub(crate) bytes: u64,
+    bytes: u64,
 }
 
 impl Observe {
@@ -85,6 +89,8 @@ impl Record {
             started,
             load: None,
             status: None,
+            route: None,
+            appraisal: Appraisal::default(),
             bytes: 0,
         }
     }
@@ -95,7 +101,15 @@ impl Record {
     }
 
     /// Opens the load: what the application does from now on may be done for this request.
-    pub(crate) fn open(&mut self, route: &Route, caller: Option<TraceParent>) -> TraceHeader {
+    /// `headers` are those that the application gets.
+    pub(crate) fn open(
+        &mut self,
+        route: Route,
+        caller: Option<TraceParent>,
+        headers: &HeaderMap,
+        survey: &Survey,
+        hop: &Hop,
+    ) -> TraceHeader {
         let load = self.worker.journal.open_load(LoadStart {
             method: route.method.as_str(),
             path: route.path(),
@@ -103,7 +117,15 @@ impl Record {
             now: self.started,
         });
         let trace = TraceHeader::new(load.traceparent());
-        self.load = Some(load);
+        self.appraisal = self.worker.appraiser.asked(&Asked {
+            method: &route.method,
+            target: route.target(),
+            route: load.route(),
+            headers,
+            said: &survey.said,
+            hop,
+        });
+        (self.load, self.route) = (Some(load), Some(route));
         trace
     }
 
@@ -118,6 +140,24 @@ impl Record {
         if let Some(load) = &self.load {
             load.first_byte(now);
         }
+    }
+
+    /// What the answer's head says of it.
+    pub(crate) fn answered(&mut self, survey: &Survey, now: Instant) {
+        let query = self.route.as_ref().and_then(Route::query);
+        self.worker.appraiser.answered(
+            &mut self.appraisal,
+            &survey.said,
+            self.status.unwrap_or_default(),
+            || is_limited(query),
+            now,
+        );
+    }
+
+    /// A piece of the answer's body passes.
+    pub(crate) fn passes(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.worker.appraiser.passes(&mut self.appraisal, bytes);
     }
 
     /// The answer has passed whole.
@@ -145,8 +185,12 @@ impl Record {
                 status: self.status,
                 error,
                 response_bytes: self.bytes,
+                answer: self.worker.appraiser.ended(&mut self.appraisal),
             };
-            load.finish(outcome, now);
+            let keys_limit = load.finish(outcome, now);
+            self.worker
+                .appraiser
+                .limit_keys(&self.appraisal, keys_limit);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the number of templates.
 
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 /// The stage.
@@ -18,6 +19,15 @@ impl Route {
             method: head.method.clone(),
             uri: head.uri.clone(),
         }
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("", PathAndQuery::as_str)
+    }
+
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.uri.query()
     }
 
     /// Without the query, in which anything may stand.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use paceline_journal::{RequestId, TraceParent};
-use paceline_testkit::origin::Origin;
+use paceline_testkit::origin::{Next, Origin};
 use paceline_testkit::{http, wait_for, wait_until};
 
 use crate::support::{LONG, Running};
@@ -133,4 +133,79 @@ fn only_what_is_sent_upstream_is_a_load() {
     assert_eq!(running.journal.totals().loads_opened, 0);
     assert!(origin.requests().is_empty());
     wait_until(LONG, || running.gateway.stats().requests_in_flight == 0);
+}
+
+#[test]
+fn what_answers_say_of_themselves_is_told_and_bodies_pass_as_they_are() {
+    const BODY: &[u8] = br#"{"jobs": [{"id": 1, "boss": null}, {"id": 2, "boss": null}]}"#;
+    let origin = Origin::start(|request, peer| match &*request.path {
+        "/plain?page=2" => peer.respond(200, &[("content-type", "application/json")], BODY),
+        "/packed" => {
+            let fields = [
+                ("content-type", "application/json"),
+                ("content-encoding", "gzip"),
+                ("etag", "\"1\""),
+                ("cache-control", "max-age=5"),
+                ("x-cache", "HIT"),
+            ];
+            peer.respond(200, &fields, BODY)
+        }
+        _ => {
+            // It breaks off: nothing is said of it.
+            peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{}");
+            Next::Close
+        }
+    });
+    let running = Running::before(&origin.url(""));
+    for path in ["/plain?page=2", "/plain?page=2", "/plain?page=2", "/packed"] {
+        let fields = [
+            ("accept-encoding", "gzip"),
+            ("authorization", "Bearer secret"),
+        ];
+        let response = http::request("GET", &running.url(path), &fields, b"");
+        assert_eq!(response.body, BODY, "{path}");
+    }
+    let _ = http::try_get(&running.url("/broken"));
+    let routes = wait_for(LONG, || {
+        let routes = running.journal.routes();
+        let requests: u64 = routes.iter().map(|route| route.requests).sum();
+        (requests == 5).then_some(routes)
+    });
+    let answers = |name: &str| {
+        let route = routes.iter().find(|route| *route.route == *name).unwrap();
+        (route.answers, route.reuse.clone())
+    };
+    let (plain, reuse) = answers("GET /plain");
+    assert_eq!(
+        (plain.counted, plain.validated, plain.credentialed),
+        (3, 0, 3)
+    );
+    let bodies = plain.bodies;
+    assert_eq!((bodies.looked_at, bodies.limited), (3, 3));
+    assert_eq!(
+        (
+            bodies.members,
+            bodies.nulls,
+            bodies.list_max,
+            bodies.depth_max
+        ),
+        (15, 6, 2, 3)
+    );
+    assert_eq!(bodies.bytes, 3 * BODY.len() as u64);
+    let same = reuse.unwrap().same;
+    assert_eq!((same.compared, same.identical), (2, 2));
+    let (packed, _) = answers("GET /packed");
+    assert_eq!(
+        (
+            packed.validated,
+            packed.fresh,
+            packed.encoded,
+            packed.cached
+        ),
+        (1, 1, 1, 1)
+    );
+    assert_eq!(packed.bodies.looked_at, 0);
+    let (broken, reuse) = answers("GET /broken");
+    assert_eq!((broken.counted, broken.bodies.looked_at), (0, 0));
+    assert!(reuse.is_none());
 }

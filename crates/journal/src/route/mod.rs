@@ -12,6 +12,7 @@ use paceline_sql::ShapeId;
 
 pub use self::template::RouteTemplate;
 use self::template::Templates;
+use crate::answer::{Answer, Answers, Keys, KeysRoom, Reuse};
 use crate::latencies::Latencies;
 use crate::load::LoadError;
 use crate::lock;
@@ -59,6 +60,10 @@ pub struct RouteSnapshot {
     pub statements: u64,
     /// Executions charged as a share of overlaps.
     pub statements_shared: f64,
+    /// What its answers say of themselves.
+    pub answers: Answers,
+    /// What a cache before it would have done; for GET only, and only while there was room to follow its keys.
+    pub reuse: Option<Reuse>,
 }
 
 impl RouteSnapshot {
@@ -88,11 +93,30 @@ impl RouteSnapshot {
     }
 }
 
+/// A request that ended.
+pub(crate) struct Finished<'a> {
+    pub(crate) kept: &'a Arc<Kept>,
+    pub(crate) tallies: &'a Tallies,
+    pub(crate) answer: &'a Answer,
+    pub(crate) now: Instant,
+}
+
+/// How a request was counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Recorded {
+    /// Pairs that found no room.
+    pub(crate) pairs_dropped: u64,
+    /// Up to which key the route's requests are followed.
+    pub(crate) keys_limit: u64,
+}
+
 /// The routes that were requested, and how to find a request's.
 pub(crate) struct Routes {
     templates: Templates,
     pairs_max: usize,
     pairs: AtomicUsize,
+    keys: KeysRoom,
+    since: Instant,
     pins: Pins,
     repeat_min: u32,
     slots: RwLock<Slots<Arc<str>, Mutex<RouteSlot>>>,
@@ -103,6 +127,7 @@ struct RouteSlot {
     known: RouteSnapshot,
     used_at: Instant,
     pairs: HashMap<ShapeId, Pair>,
+    keys: Keys,
 }
 
 impl Routes {
@@ -111,6 +136,8 @@ impl Routes {
             templates: Templates::new(&config.route_templates),
             pairs_max: config.pairs_max,
             pairs: AtomicUsize::new(0),
+            keys: KeysRoom::new(config.keys_max),
+            since: now,
             pins: Pins::new(config.recent_statements_max / 2),
             repeat_min: config.repeat_min.max(2),
             slots: RwLock::new(Slots::new(config.routes_max)),
@@ -135,69 +162,62 @@ impl Routes {
         (name.into(), false)
     }
 
-    /// Counts a request that ended. Returns how many pairs found no room.
-    pub(crate) fn record(
-        &self,
-        kept: &Arc<Kept>,
-        configured: bool,
-        tallies: &Tallies,
-        now: Instant,
-    ) -> u64 {
-        let summary = &kept.record.summary;
+    /// Counts a request that ended.
+    pub(crate) fn record(&self, ended: &Finished<'_>, configured: bool) -> Recorded {
+        let summary = &ended.kept.record.summary;
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get(&summary.route) {
-            return self.record_in(&mut lock(slot), kept, tallies, now);
+            return self.record_in(&mut lock(slot), ended);
         }
         drop(slots);
         // An answer that says "there is no such thing" does not make a route.
         if !configured && matches!(summary.status, Some(404 | 405)) {
-            lock(&self.other).record(kept, now);
-            return 0;
+            lock(&self.other).record(ended);
+            return Recorded::default();
         }
-        self.record_new(kept, configured, tallies, now)
+        self.record_new(ended, configured)
     }
 
-    fn record_new(
-        &self,
-        kept: &Arc<Kept>,
-        configured: bool,
-        tallies: &Tallies,
-        now: Instant,
-    ) -> u64 {
-        let route = &kept.record.summary.route;
+    fn record_new(&self, ended: &Finished<'_>, configured: bool) -> Recorded {
+        let (route, now) = (&ended.kept.record.summary.route, ended.now);
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if slots.get(route).is_none() {
             let slot = Mutex::new(RouteSlot::new(Arc::clone(route), configured, now));
             let retire = |slot: Mutex<RouteSlot>| {
                 let slot = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
                 self.pairs.fetch_sub(slot.pairs.len(), Ordering::Relaxed);
+                self.keys.release(slot.keys.len());
                 lock(&self.other).known.merge(&slot.known);
             };
             // Refused: it is counted below, for `other`.
             let _ = slots.admit(Arc::clone(route), slot, now, retire);
         }
         match slots.get(route) {
-            Some(slot) => self.record_in(&mut lock(slot), kept, tallies, now),
+            Some(slot) => self.record_in(&mut lock(slot), ended),
             None => {
-                lock(&self.other).record(kept, now);
-                0
+                lock(&self.other).record(ended);
+                Recorded::default()
             }
         }
     }
 
-    fn record_in(
-        &self,
-        slot: &mut RouteSlot,
-        kept: &Arc<Kept>,
-        tallies: &Tallies,
-        now: Instant,
-    ) -> u64 {
-        slot.record(kept, now);
-        let mut dropped = 0;
+    fn record_in(&self, slot: &mut RouteSlot, ended: &Finished<'_>) -> Recorded {
+        let Finished { kept, tallies, .. } = ended;
+        slot.record(ended);
+        let summary = &kept.record.summary;
+        if let Some(ask) = &ended.answer.ask
+            && summary.error.is_none()
+            && matches!(summary.status, Some(200 | 304))
+        {
+            let since = ended.now.saturating_duration_since(self.since);
+            slot.keys
+                .record(ask, since, summary.response_bytes, &self.keys);
+        }
+        let mut pairs_dropped = 0;
         for (index, tally) in tallies.iter() {
             let known = slot.pairs.contains_key(&tally.shape.id);
             if !known && !self.reserve_pair() {
-                dropped += 1;
+                pairs_dropped += 1;
                 continue;
             }
             let pair = slot
@@ -206,7 +226,10 @@ impl Routes {
                 .or_insert_with(|| Pair::new(Arc::clone(&tally.shape)));
             pair.add(tallies, index, self.repeat_min, kept, &self.pins);
         }
-        dropped
+        Recorded {
+            pairs_dropped,
+            keys_limit: slot.keys.limit(),
+        }
     }
 
     fn reserve_pair(&self) -> bool {
@@ -222,7 +245,7 @@ impl Routes {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let mut snapshots: Vec<_> = slots
             .iter()
-            .map(|(_, slot)| lock(slot).known.clone())
+            .map(|(_, slot)| lock(slot).snapshot())
             .collect();
         snapshots.sort_by(|one, two| one.route.cmp(&two.route));
         let other = lock(&self.other).known.clone();
@@ -279,17 +302,20 @@ impl RouteSlot {
             database_time_exact: Duration::ZERO,
             statements: 0,
             statements_shared: 0.0,
+            answers: Answers::default(),
+            reuse: None,
         };
         Self {
             known,
             used_at: now,
             pairs: HashMap::new(),
+            keys: Keys::new(),
         }
     }
 
-    fn record(&mut self, kept: &Kept, now: Instant) {
-        self.used_at = now;
-        let summary = &kept.record.summary;
+    fn record(&mut self, ended: &Finished<'_>) {
+        self.used_at = ended.now;
+        let summary = &ended.kept.record.summary;
         let known = &mut self.known;
         known.requests += 1;
         let class = summary.status.map_or(0, |status| usize::from(status / 100));
@@ -313,6 +339,18 @@ impl RouteSlot {
         known.database_time_exact += summary.database_time_exact;
         known.statements += summary.statements;
         known.statements_shared += summary.statements_shared;
+        if let (None, Some(status)) = (summary.error, summary.status) {
+            known
+                .answers
+                .record(ended.answer, status, summary.response_bytes);
+        }
+    }
+
+    fn snapshot(&self) -> RouteSnapshot {
+        RouteSnapshot {
+            reuse: self.keys.reuse(),
+            ..self.known.clone()
+        }
     }
 
     fn repetition(&self, pair: &Pair) -> Repetition {
@@ -349,6 +387,7 @@ impl RouteSnapshot {
         self.database_time_exact += retired.database_time_exact;
         self.statements += retired.statements;
         self.statements_shared += retired.statements_shared;
+        self.answers.merge(&retired.answers);
     }
 }
 

@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("paceline-sandbox", 0),
     ("paceline-report", 0),
     ("paceline-watch", 0),
+    ("paceline-payload", 0),
     ("paceline-journal", 1),
     ("paceline-catalogue", 1),
     ("paceline-gateway", 2),

@@ -9,7 +9,7 @@ mod overweight_answer;
 mod redundant_queries;
 mod repetition;
 #[cfg(test)]
-mod scene;
+pub(super) mod scene;
 mod should_be_a_job;
 mod slo_missed;
 mod slow_outside_call;
@@ -20,6 +20,7 @@ mod unbounded_result;
 use paceline_sql::Shape;
 
 pub(crate) use repetition::EarlierStatement;
+pub(super) use unbounded_result::is_bounded;
 
 use super::average;
 use crate::rule::Rule;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use paceline_journal::{
-    Config, ConnectionId, Journal, LoadError, LoadStart, Outcome, StatementEnd, StatementStart,
-    TraceParent,
+    Answer, Config, ConnectionId, Journal, LoadError, LoadStart, Outcome, StatementEnd,
+    StatementStart, TraceParent,
 };
 use paceline_sql::{Limits, Statements, Values};
 
 /// A journal, and the time.
-pub(super) struct Scene {
-    pub(super) journal: Arc<Journal>,
+pub(in crate::rules) struct Scene {
+    pub(in crate::rules) journal: Arc<Journal>,
     statements: Statements,
     now: Instant,
     connection: u64,
@@ -19,7 +19,7 @@ pub(super) struct Scene {
 
 /// One request, as it goes.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(in crate::rules) struct Request {
     method: &'static str,
     path: &'static str,
     works_ms: u64,
@@ -32,7 +32,7 @@ pub(super) struct Request {
 }
 
 impl Scene {
-    pub(super) fn new() -> Self {
+    pub(in crate::rules) fn new() -> Self {
         let config = Config::default();
         let now = config.anchor.instant;
         Self {
@@ -44,12 +44,12 @@ impl Scene {
     }
 
     /// On which connection statements run from now on.
-    pub(super) fn on(&mut self, connection: u64) {
+    pub(in crate::rules) fn on(&mut self, connection: u64) {
         self.connection = connection;
     }
 
     /// Plays a request.
-    pub(super) fn request(&mut self, request: &Request) {
+    pub(in crate::rules) fn request(&mut self, request: &Request) {
         let start = |path| LoadStart {
             method: request.method,
             path,
@@ -98,7 +98,7 @@ impl Scene {
 }
 
 impl Request {
-    pub(super) fn get(path: &'static str) -> Self {
+    pub(in crate::rules) fn get(path: &'static str) -> Self {
         let outcome = Outcome {
             status: Some(200),
             ..Outcome::default()
@@ -116,7 +116,7 @@ impl Request {
         }
     }
 
-    pub(super) fn post(path: &'static str) -> Self {
+    pub(in crate::rules) fn post(path: &'static str) -> Self {
         Self {
             method: "POST",
             ..Self::get(path)
@@ -124,52 +124,58 @@ impl Request {
     }
 
     /// It takes so long before its statement.
-    pub(super) fn works_ms(mut self, ms: u64) -> Self {
+    pub(in crate::rules) fn works_ms(mut self, ms: u64) -> Self {
         self.works_ms = ms;
         self
     }
 
     /// It does all that so many times.
-    pub(super) fn again(mut self, times: u64) -> Self {
+    pub(in crate::rules) fn again(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
     /// It takes so long behind its statement.
-    pub(super) fn works_after_ms(mut self, ms: u64) -> Self {
+    pub(in crate::rules) fn works_after_ms(mut self, ms: u64) -> Self {
         self.works_after_ms = ms;
         self
     }
 
     /// It runs this statement, for so many milliseconds.
-    pub(super) fn runs(mut self, text: &'static str, ms: u64) -> Self {
+    pub(in crate::rules) fn runs(mut self, text: &'static str, ms: u64) -> Self {
         self.runs = Some((text, ms));
         self
     }
 
     /// Its statement returns so many rows.
-    pub(super) fn rows(mut self, rows: u64) -> Self {
+    pub(in crate::rules) fn rows(mut self, rows: u64) -> Self {
         self.rows = rows;
         self
     }
 
     /// Its statement says not whose it is, and another request is open.
-    pub(super) fn shared(mut self) -> Self {
+    pub(in crate::rules) fn shared(mut self) -> Self {
         self.is_shared = true;
         self
     }
 
-    pub(super) fn answers(mut self, status: u16) -> Self {
+    pub(in crate::rules) fn answers(mut self, status: u16) -> Self {
         self.outcome.status = Some(status);
         self
     }
 
-    pub(super) fn fails(mut self, error: LoadError) -> Self {
+    pub(in crate::rules) fn fails(mut self, error: LoadError) -> Self {
         (self.outcome.status, self.outcome.error) = (None, Some(error));
         self
     }
 
-    pub(super) fn sends(mut self, bytes: u64) -> Self {
+    /// The gateway sees this of its answer.
+    pub(in crate::rules) fn says(mut self, answer: Answer) -> Self {
+        self.outcome.answer = answer;
+        self
+    }
+
+    pub(in crate::rules) fn sends(mut self, bytes: u64) -> Self {
         self.outcome.response_bytes = bytes;
         self
     }

@@ -70,7 +70,7 @@ fn finding(snapshot: &ShapeSnapshot) -> Option<Finding> {
 
 /// Whether the text bounds its result anywhere: in a subquery counts as well, for what it brings may be all there is. So does a list
 /// of keys: whoever asks for five hundred rows by their keys wants them.
-fn is_bounded(text: &str) -> bool {
+pub(in crate::rules) fn is_bounded(text: &str) -> bool {
     if text.contains("ANY ($") || text.contains(" IN ($") {
         return true;
     }

@@ -1,0 +1,7 @@
+//! Arbitrary bytes as a body: see `entry.rs`.
+#![no_main]
+
+#[path = "../entry.rs"]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entry::run(data));
