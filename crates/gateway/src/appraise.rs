@@ -22,9 +22,9 @@ const PLACES: usize = 512;
 /// Bodies of a route that are looked at before it is one in so many.
 const LOOKS_FIRST: u32 = 8;
 const LOOK_EVERY: u32 = 64;
-/// Per worker: at about a nanosecond a byte, less than one percent of its time.
-const LOOK_BYTES_PER_S: u64 = 4 << 20;
-/// At about a fifth of a nanosecond a byte, the same.
+/// Per worker: at some four nanoseconds a byte (`cargo bench -p paceline-payload`), about one percent of its time.
+const LOOK_BYTES_PER_S: u64 = 2 << 20;
+/// At some 0.3 nanoseconds a byte, half of that.
 const DIGEST_BYTES_PER_S: u64 = 16 << 20;
 /// A larger body is not hashed to its end.
 const DIGEST_BYTES_MAX: u64 = 1 << 20;
@@ -307,7 +307,7 @@ mod tests {
         );
         let mut large = vec![b' '; 1 << 20];
         large[0] = b'1';
-        assert_eq!(looked_at(200, &large), [0, 1, 2, 3]);
+        assert_eq!(looked_at(200, &large), [0, 1]);
     }
 
     #[test]
