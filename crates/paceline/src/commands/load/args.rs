@@ -36,8 +36,8 @@ nothing. The same rate again holds it, 0s@RATE jumps. Ramp up, soak, ramp down:
   --stage 1min@200 --stage 1h@200 --stage 1min@0
 
 Which of two is faster, and how certainly; what one can carry:
-  paceline load --url http://127.0.0.1:8080/jobs --versus http://127.0.0.1:3000 \\
-      --threshold 'p95<1.1x'
+  paceline load --url http://127.0.0.1:8080/jobs \\
+      --versus http://127.0.0.1:3000 --threshold 'p95<1.1x'
   paceline load --url http://127.0.0.1:8080/jobs --find-capacity \\
       --slo 'p95<200ms'
 
