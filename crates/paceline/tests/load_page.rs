@@ -131,8 +131,8 @@ fn two_servers_are_a_page_with_both_distributions_and_a_gate() {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
     // Each plot of latencies draws both servers, and names them to those who do not see it.
-    let plots = "[...document.querySelectorAll('#measured-1 svg')].map(one => one.textContent).filter(text => \
-                 /\\bA\\b/.test(text) && /\\bB\\b/.test(text)).length";
+    let plots = "[...document.querySelectorAll('#measured-1 svg desc')].filter(one => \
+                 /^A: half within .*; B: half within /.test(one.textContent)).length";
     let plots = browser.evaluate(plots);
     assert!(plots.as_u64() >= Some(2), "{plots} plots of both");
     // With limits that are kept the gate is open.

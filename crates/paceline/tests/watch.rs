@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// Adds 100 KB every 20 ms, which it keeps.
 const LEAKING: &str =
-    "block=$(printf '%100000s' x); while true; do kept=$kept$block; read -t 0.02; done";
+    "block=$(printf '%100000s' x); kept=(); while true; do kept+=(\"$block\"); read -t 0.02; done";
 /// Uses and frees the same memory again and again.
 const BUSY: &str = "while true; do block=$(printf '%200000s' x); block=; read -t 0.02; done";
 
