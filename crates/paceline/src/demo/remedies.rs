@@ -1,8 +1,11 @@
 //! What was gained for each finding: by Paceline's fixes, or by what its remedy asks of the application and its schema.
 
-use paceline_diagnose::{Finding, SubjectKind};
+use paceline_diagnose::{Finding, SubjectKind, Verdict};
 
 use super::summary::{RouteSummary, Summary};
+
+/// What the API written well leaves as it is: it keeps no answers.
+const NOT_REMEDIED: [&str; 2] = ["worth-caching", "cached-in-vain"];
 
 /// Who has mended what was found, and what tells.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +21,9 @@ impl<'a> Gain<'a> {
     pub(super) fn of(finding: &Finding, summary: &'a Summary) -> Option<Gain<'a>> {
         if finding.rule == "connect-per-request" {
             return Some(Gain::Fixes);
+        }
+        if finding.verdict != Verdict::Act || NOT_REMEDIED.contains(&&*finding.rule) {
+            return None;
         }
         let routes = summary.routes.iter().enumerate();
         let mut routes = routes.filter(|_| finding.subject.kind == SubjectKind::Route);
@@ -75,5 +81,11 @@ mod tests {
         );
         let other = Finding::new("errors", Subject::route("GET /other"), Severity::High, "-");
         assert_eq!(told(&other), None);
+        let mut found = summary.findings[0].clone();
+        found.verdict = Verdict::LeaveAlone;
+        assert_eq!(told(&found), None);
+        found.verdict = Verdict::Act;
+        found.rule = "worth-caching".into();
+        assert_eq!(told(&found), None);
     }
 }
